@@ -1,0 +1,192 @@
+# proa - build, try, check, install.  `make help` lists what there is.
+#
+# Everything that is made goes below $(BUILD); the source tree stays clean.
+# Variables are honoured from the command line (CC CFLAGS CPPFLAGS LDFLAGS LUA
+# LUA_INCDIR PREFIX DESTDIR also from the environment); CFLAGS are added after
+# ours, so they win, but what a shared library needs is added after them.
+# Nothing here may fail while the file is read on a machine that has no
+# compiler and no pkg-config yet: `make deps` is there to install them.
+# SPDX-License-Identifier: MIT
+
+LUA ?= lua5.4
+LUA_INCDIR ?= $(or $(patsubst -I%,%,$(firstword $(shell \
+  pkg-config --cflags-only-I lua5.4 2>/dev/null || \
+  pkg-config --cflags-only-I lua-5.4 2>/dev/null || \
+  pkg-config --cflags-only-I lua54 2>/dev/null))),/usr/include/lua5.4)
+PREFIX ?= /usr/local
+LUA_SHAREDIR ?= $(PREFIX)/share/lua/5.4
+LUA_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+ADDRESS ?= 127.0.0.1:7000
+
+# DEBUG=1 adds expensive checks; SANITIZE=1 is what `make asan` builds with.
+yes = $(filter-out 0 no false,$(1))
+BUILD = $(if $(call yes,$(SANITIZE)),build/asan,$(if \
+  $(call yes,$(DEBUG)),build/debug,build))
+WERROR ?= $(if $(call yes,$(CI)),1)
+
+WARNINGS = -Wall -Wextra -Wpedantic $(if $(call yes,$(WERROR)),-Werror)
+OPTIMIZE = $(if $(call yes,$(DEBUG)),-O1 -g -DPROA_DEBUG,-O2 -g)
+SANITIZERS = $(if $(call yes,$(SANITIZE)),-fsanitize=address$(comma)undefined \
+  -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+comma := ,
+
+compile = $(CC) $(WARNINGS) $(OPTIMIZE) $(SANITIZERS) $(CPPFLAGS) $(CFLAGS) \
+  -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread
+libs = -luring -lpthread
+
+core_src := $(sort $(wildcard csrc/*.c))
+test_src := $(sort $(wildcard spec/c/*_test.c))
+obj := $(BUILD)/obj
+core_obj := $(core_src:csrc/%.c=$(obj)/%.o)
+# what the C tests link: everything that knows nothing of Lua
+plain_obj := $(filter-out $(obj)/lua_%,$(core_obj))
+core_so := $(BUILD)/lib/proa/core.so
+tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
+refuse := $(BUILD)/refuse
+
+# absolute paths of the checkout, for a shell (spaces and quotes are fine)
+squote = '$(subst ','\'',$(1))'
+build_dir = $(if $(filter /%,$(BUILD)),$(BUILD),$(CURDIR)/$(BUILD))
+lua_here = $(call squote,$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua)
+so_here = $(call squote,$(build_dir)/lib/?.so)
+
+in_env = eval "$$($(MAKE) -s env)" &&
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all objects deps deps-build deps-test run test test-c test-refused \
+  spec-c lint asan install uninstall clean env help FORCE
+
+## all           build proa.core (the default)
+all: $(core_so)
+
+objects: $(core_obj)
+spec-c: $(tests)
+
+$(core_so): $(core_obj)
+	@mkdir -p $(@D)
+	$(compile) -shared $(LDFLAGS) -o $@ $^ -Wl,-z,nodelete $(libs)
+
+# Only the bindings see Lua's headers: the compiler checks the layering too.
+$(obj)/lua_%.o: csrc/lua_%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -I$(LUA_INCDIR) -MMD -MP -c -o $@ $<
+
+$(obj)/%.o: csrc/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -MMD -MP -c -o $@ $<
+
+$(BUILD)/spec-c/%: spec/c/%.c $(plain_obj) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -Icsrc -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(plain_obj) \
+	  $(libs)
+
+$(refuse): spec/sandbox/refuse.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) $(LDFLAGS) -o $@ $<
+
+# Rewritten only when the flags change; everything compiled depends on it.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call squote,$(compile) $(LDFLAGS) $(LUA_INCDIR)) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(core_obj:.o=.d) $(tests:=.d)
+
+## deps          install what building, testing and linting need
+deps deps-build deps-test: export PROA_CC = $(CC) $(CPPFLAGS) $(CFLAGS)
+deps deps-build deps-test: export PROA_LUA = $(LUA)
+deps deps-build deps-test: export PROA_LUA_INCDIR = $(LUA_INCDIR)
+deps:
+	@bash .ci/deps build test lint
+deps-build:
+	@bash .ci/deps build
+deps-test:
+	@bash .ci/deps build test
+
+## run           build and start the echo server (ADDRESS=127.0.0.1:7000)
+run: deps-build
+	@$(MAKE) all
+	@echo
+	@echo 'The echo server starts on $(ADDRESS); Ctrl-C drains and ends it.'
+	@echo 'Talk to it from another terminal:'
+	@if command -v nc >/dev/null; then \
+	  echo '    nc $(subst :, ,$(ADDRESS))'; \
+	else \
+	  echo '    cd' $(call squote,$(CURDIR)) '&& eval "$$(make -s env)"'; \
+	  echo '    $(LUA) examples/echo_client.lua $(ADDRESS)'; \
+	fi
+	@echo
+	@$(in_env) exec $(LUA) examples/echo_server.lua $(ADDRESS)
+
+## test          C tests, then every spec on each driver
+###               DRIVER=uring|poll|sim  FILTER=pattern  SEED=n  LIMIT=seconds
+test: deps-test
+	@$(MAKE) all spec-c
+	@$(in_env) $(run_env) bash spec/run
+
+run_env = PROA_BUILD=$(call squote,$(build_dir)) PROA_LUA='$(LUA)' \
+  PROA_CC='$(CC)' DRIVER='$(DRIVER)' SEED='$(SEED)' LIMIT='$(LIMIT)' \
+  FILTER=$(call squote,$(FILTER))
+
+## test-c        only the C tests
+test-c: deps-build
+	@$(MAKE) spec-c
+	@$(in_env) $(run_env) bash spec/run --c-only
+
+## test-refused  where the kernel refuses io_uring: seccomp, memlock
+test-refused: deps-test
+	@$(MAKE) all $(refuse)
+	@$(in_env) $(run_env) bash spec/run-refused
+
+## asan          the same tests under AddressSanitizer and UBSan
+asan: deps-test
+	@$(MAKE) SANITIZE=1 DEBUG=1 CC=$(ASAN_CC) asan-run
+ASAN_CC ?= gcc
+.PHONY: asan-run
+asan-run: all spec-c
+	@$(in_env) $(run_env) bash spec/run --asan
+
+## lint          layering, headers, format, luacheck, warnings of two compilers
+lint: deps
+	@bash .ci/lint
+
+## install       into $(DESTDIR)$(PREFIX)
+install: all
+	cd lua && find proa -name '*.lua' -exec \
+	  install -D -m 644 {} $(call squote,$(DESTDIR)$(LUA_SHAREDIR))/{} \;
+	install -D -m 755 $(core_so) \
+	  $(call squote,$(DESTDIR)$(LUA_LIBDIR))/proa/core.so
+
+uninstall:
+	rm -rf $(call squote,$(DESTDIR)$(LUA_SHAREDIR))/proa \
+	  $(call squote,$(DESTDIR)$(LUA_LIBDIR))/proa
+
+## clean         remove build/
+clean:
+	rm -rf build
+
+## env           eval "$(make -s env)" lets plain lua5.4 use this checkout
+env:
+	@keep() { \
+	  var=$$1 ours=$$2 old=$$3; \
+	  case "$$old;" in "$$ours;"*) ;; *) old="$$ours;$$old" ;; esac; \
+	  case "$$old" in *';;'*) ;; *';') old="$$old;" ;; *) old="$$old;;" ;; esac; \
+	  printf "export %s='" "$$var"; \
+	  printf '%s' "$$old" | sed "s/'/'\\\\\\\\''/g"; \
+	  printf "'\n"; \
+	}; \
+	keep LUA_PATH $(lua_here) "$${LUA_PATH-}"; \
+	keep LUA_CPATH $(so_here) "$${LUA_CPATH-}"; \
+	if [ -n "$${LUA_PATH_5_4-}" ]; then \
+	  keep LUA_PATH_5_4 $(lua_here) "$$LUA_PATH_5_4"; fi; \
+	if [ -n "$${LUA_CPATH_5_4-}" ]; then \
+	  keep LUA_CPATH_5_4 $(so_here) "$$LUA_CPATH_5_4"; fi
+
+## help          this list
+help:
+	@sed -n 's/^## /  make /p; s/^### /       /p' $(firstword $(MAKEFILE_LIST))
+
+FORCE:
