@@ -1,0 +1,9 @@
+-- luacheck's rules: Lua 5.4, no globals of our own anywhere.
+-- SPDX-License-Identifier: MIT
+std = "lua54"
+max_line_length = 100
+self = false
+files["spec"] = { std = "+busted" }
+-- annotations only: declared functions have no bodies
+files["lua/proa/meta"] = { ignore = { "212", "211", "221", "111", "112" } }
+exclude_files = { "build" }
