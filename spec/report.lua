@@ -20,7 +20,7 @@ local function report(line)
 end
 
 local function indent(text)
-  return (text:gsub("\n", "\n    "))
+  return (text:gsub("^%s+", ""):gsub("%s+$", ""):gsub("\n", "\n    "))
 end
 
 local function message_of(message)
