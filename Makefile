@@ -9,10 +9,12 @@
 # SPDX-License-Identifier: MIT
 
 LUA ?= lua5.4
-LUA_INCDIR ?= $(or $(patsubst -I%,%,$(firstword $(shell \
+ifeq ($(origin LUA_INCDIR),undefined)
+LUA_INCDIR := $(or $(patsubst -I%,%,$(firstword $(shell \
   pkg-config --cflags-only-I lua5.4 2>/dev/null || \
   pkg-config --cflags-only-I lua-5.4 2>/dev/null || \
   pkg-config --cflags-only-I lua54 2>/dev/null))),/usr/include/lua5.4)
+endif
 PREFIX ?= /usr/local
 LUA_SHAREDIR ?= $(PREFIX)/share/lua/5.4
 LUA_LIBDIR ?= $(PREFIX)/lib/lua/5.4
@@ -50,7 +52,21 @@ build_dir = $(if $(filter /%,$(BUILD)),$(BUILD),$(CURDIR)/$(BUILD))
 lua_here = $(call squote,$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua)
 so_here = $(call squote,$(build_dir)/lib/?.so)
 
-in_env = eval "$$($(MAKE) -s env)" &&
+# Shell code: puts this checkout in front of Lua's paths and exports them. A
+# path that was set is kept, twice is once, and Lua's own default stays in.
+define in_env
+keep() { \
+  case "$$3;" in ("$$2;"*) set -- "$$1" "$$2" "$$3" ;; \
+    (*) set -- "$$1" "$$2" "$$2;$$3" ;; esac; \
+  case "$$3" in (*';;'*) ;; (*';') set -- "$$1" "$$2" "$$3;" ;; \
+    (*) set -- "$$1" "$$2" "$$3;;" ;; esac; \
+  export "$$1=$$3"; \
+}; \
+keep LUA_PATH $(lua_here) "$${LUA_PATH-}"; \
+keep LUA_CPATH $(so_here) "$${LUA_CPATH-}"; \
+[ -z "$${LUA_PATH_5_4-}" ] || keep LUA_PATH_5_4 $(lua_here) "$$LUA_PATH_5_4"; \
+[ -z "$${LUA_CPATH_5_4-}" ] || keep LUA_CPATH_5_4 $(so_here) "$$LUA_CPATH_5_4";
+endef
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
@@ -112,11 +128,11 @@ run: deps-build
 	@$(MAKE) all
 	@echo
 	@echo 'The echo server starts on $(ADDRESS); Ctrl-C drains and ends it.'
-	@echo 'Talk to it from another terminal:'
+	@echo 'Talk to it from another terminal, in this directory:'
 	@if command -v nc >/dev/null; then \
 	  echo '    nc $(subst :, ,$(ADDRESS))'; \
 	else \
-	  echo '    cd' $(call squote,$(CURDIR)) '&& eval "$$(make -s env)"'; \
+	  echo '    eval "$$(make -s env)"'; \
 	  echo '    $(LUA) examples/echo_client.lua $(ADDRESS)'; \
 	fi
 	@echo
@@ -176,20 +192,11 @@ clean:
 
 ## env           eval "$(make -s env)" lets plain lua5.4 use this checkout
 env:
-	@keep() { \
-	  var=$$1 ours=$$2 old=$$3; \
-	  case "$$old;" in "$$ours;"*) ;; *) old="$$ours;$$old" ;; esac; \
-	  case "$$old" in *';;'*) ;; *';') old="$$old;" ;; *) old="$$old;;" ;; esac; \
-	  printf "export %s='" "$$var"; \
-	  printf '%s' "$$old" | sed "s/'/'\\\\\\\\''/g"; \
-	  printf "'\n"; \
-	}; \
-	keep LUA_PATH $(lua_here) "$${LUA_PATH-}"; \
-	keep LUA_CPATH $(so_here) "$${LUA_CPATH-}"; \
-	if [ -n "$${LUA_PATH_5_4-}" ]; then \
-	  keep LUA_PATH_5_4 $(lua_here) "$$LUA_PATH_5_4"; fi; \
-	if [ -n "$${LUA_CPATH_5_4-}" ]; then \
-	  keep LUA_CPATH_5_4 $(so_here) "$$LUA_CPATH_5_4"; fi
+	@$(in_env) for name in LUA_PATH LUA_CPATH LUA_PATH_5_4 LUA_CPATH_5_4; do \
+	  eval "value=\$${$$name-}"; \
+	  [ -z "$$value" ] || printf "export %s='%s'\n" "$$name" \
+	    "$$(printf '%s' "$$value" | sed "s/'/'\\\\''/g")"; \
+	done
 
 ## help          this list
 help:
