@@ -1,0 +1,51 @@
+/* ops.h - the operations there are, one line each.
+ *
+ * Each is a const struct op_class in ops_net.c, ops_file.c or ops_sys.c, and
+ * has a row in the conformance table. Adding one touches its ops_*.c, this
+ * list, that table and its documentation: no driver, no binding.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_OPS_H
+#define PROA_OPS_H
+
+#include "address.h"
+#include "op.h"
+
+extern const struct op_class op_nop;          /* there and back */
+extern const struct op_class op_timer;        /* arg.delay_ns */
+extern const struct op_class op_ready;        /* arg.events: readiness */
+extern const struct op_class op_resolve;      /* arg.address: name to list */
+extern const struct op_class op_accept;       /* one connection */
+extern const struct op_class op_accept_multi; /* all that come */
+extern const struct op_class op_connect;      /* arg.address */
+extern const struct op_class op_recv;         /* io: into ptr */
+extern const struct op_class op_recv_multi;   /* all that comes, in pool bufs */
+extern const struct op_class op_send;         /* io: all of ptr */
+extern const struct op_class op_sendmsg;      /* arg.msg: all of it */
+extern const struct op_class op_shutdown;     /* arg.how: SHUT_* */
+extern const struct op_class op_close;        /* ends the handle */
+extern const struct op_class op_read;         /* io, io.off */
+extern const struct op_class op_write;        /* io, io.off: all of it */
+extern const struct op_class op_open;         /* arg.open */
+extern const struct op_class op_fsync;        /* io.flags: data only */
+
+/* All of them, ending in NULL, in the order of this list. */
+extern const struct op_class *const op_classes[];
+
+/* The class of that name, or NULL. */
+const struct op_class *op_class_find(const char *name);
+
+/* What op_resolve leaves in op->memory: `res` addresses. */
+struct resolved {
+  struct address at[1];
+};
+
+/* What op_resolve is asked; lives in op->memory until then. */
+struct resolve_query {
+  char host[256], service[32];
+};
+
+/* Ops that move io.len bytes in as many tries as it takes. */
+int op_finish_all(struct op *op, int res);
+
+#endif

@@ -1,0 +1,64 @@
+/* pool.c - the provided-buffer pool. See pool.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "pool.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "fault.h"
+
+/* mmap: pages that no message has touched cost nothing. */
+static int map(struct pool *pool) {
+  size_t len = (size_t)pool->count * pool->size;
+  void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                 -1, 0);
+  if (p == MAP_FAILED || fault_point("pool_init")) return -ENOMEM;
+  pool->base = p;
+  return 0;
+}
+
+int pool_init(struct pool *pool, uint32_t count, uint32_t size) {
+  assert(count && count <= 32768 && !(count & (count - 1)));
+  *pool = (struct pool){.size = size, .count = count, .free_n = count};
+  pool->free = calloc(count, sizeof *pool->free);
+  pool->taken = calloc(count, sizeof *pool->taken);
+  if (!pool->free || !pool->taken || map(pool) < 0) {
+    pool_deinit(pool);
+    return -ENOMEM;
+  }
+  for (uint32_t i = 0; i < count; i++)
+    pool->free[i] = (uint16_t)(count - 1 - i);
+  return 0;
+}
+
+void pool_deinit(struct pool *pool) {
+  if (pool->base) munmap(pool->base, (size_t)pool->count * pool->size);
+  free(pool->free);
+  free(pool->taken);
+  *pool = (struct pool){0};
+}
+
+void pool_took(struct pool *pool, uint16_t id) {
+  assert(id < pool->count && !pool->taken[id] && pool->free_n);
+  pool->taken[id] = true;
+  pool->free_n--;
+}
+
+int pool_take(struct pool *pool) {
+  assert(!pool->on_give);
+  if (!pool->free_n || fault_point("pool_take")) return -ENOBUFS;
+  uint16_t id = pool->free[pool->free_n - 1];
+  pool_took(pool, id);
+  return id;
+}
+
+void pool_give(struct pool *pool, uint16_t id) {
+  assert(id < pool->count && pool->taken[id]);
+  pool->taken[id] = false;
+  if (pool->on_give)
+    pool->on_give(pool, id);
+  else
+    pool->free[pool->free_n] = id;
+  pool->free_n++;
+}

@@ -1,0 +1,430 @@
+/* proactor.c - the ops in flight. See proactor.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "proactor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "errname.h"
+#include "fault.h"
+
+/* -- opening: choose a driver -- */
+
+enum { BUFFERS = 128, BUFFER_SIZE = 65536 };
+
+static int open_driver(struct proactor *p, const struct driver_class *class,
+                       const struct driver_options *o) {
+  char why[REASON_MAX] = "", text[80];
+  int r = class->open(&p->driver, &p->ops, o, why);
+  if (r >= 0) return 0;
+  if (!why[0]) {
+    const char *name = err_name(-r);
+    snprintf(why, sizeof why, "%s driver: %s: %s", class->name,
+             name ? name : "error", err_text(-r, text, sizeof text));
+  }
+  memcpy(p->refused, why, sizeof why);
+  return r;
+}
+
+/* EMFILE is not a reason to be slower: it is reported. */
+static int open_best(struct proactor *p, const struct driver_options *o) {
+  int r = open_driver(p, &driver_uring, o);
+  if (r == 0 || r == -EMFILE || r == -ENFILE) return r;
+  char why[REASON_MAX];
+  memcpy(why, p->refused, sizeof why);
+  r = open_driver(p, &driver_poll, o);
+  if (r == 0) memcpy(p->refused, why, sizeof why);
+  return r;
+}
+
+static int open_named(struct proactor *p, const char *name,
+                      const struct driver_options *o) {
+  static const struct driver_class *const all[] = {&driver_uring, &driver_poll,
+                                                   &driver_sim};
+  if (!name || strcmp(name, "auto") == 0) return open_best(p, o);
+  for (size_t i = 0; i < countof(all); i++)
+    if (strcmp(all[i]->name, name) == 0) return open_driver(p, all[i], o);
+  snprintf(p->refused, sizeof p->refused,
+           "unknown driver \"%.40s\": expected uring, poll, sim or auto", name);
+  return -EINVAL;
+}
+
+int proactor_open(struct proactor *p, const struct proactor_options *o) {
+  *p = (struct proactor){0};
+  op_table_init(&p->ops);
+  list_init(&p->backlog);
+  list_init(&p->hooks);
+  list_init(&p->handles);
+  list_init(&p->lingering);
+  struct driver_options with = o->with;
+  if (!with.buffers) with.buffers = BUFFERS;
+  if (!with.buffer_size) with.buffer_size = BUFFER_SIZE;
+  int r = open_named(p, o->driver, &with);
+  if (r < 0) op_table_deinit(&p->ops);
+  return r;
+}
+
+/* -- submitting -- */
+
+static void timer_fire(struct deadline *d);
+
+static void finish_now(struct proactor *p, struct op *op, int32_t res) {
+  driver_finish(p->driver, op, res);
+}
+
+static void submit_timer(struct proactor *p, struct op *op) {
+  op->deadline.fire = timer_fire;
+  op->owner = op->owner ? op->owner : p;
+  int r = deadline_at(p, &op->deadline,
+                      ns_after(proactor_now(p), op->arg.delay_ns));
+  op_step(op, OP_SUBMITTED);
+  if (r < 0) finish_now(p, op, r);
+}
+
+static bool offer(struct proactor *p, struct op *op) {
+  if (p->driver->class->submit(p->driver, op) == 0) return true;
+  assert(op->state == OP_QUEUED);
+  return false;
+}
+
+static void start(struct proactor *p, struct op *op) {
+  if (p->closing && !(op->class->flags & OP_LAST))
+    finish_now(p, op, -ECANCELED);
+  else if (op->class->flags & OP_TIMER)
+    submit_timer(p, op);
+  else if (!list_empty(&p->backlog) || !offer(p, op))
+    list_push(&p->backlog, &op->queue);
+}
+
+static void enlist(struct proactor *p, struct op *op) {
+  p->inflight++;
+  if (!op->handle) return;
+  op->handle->inflight++;
+  list_push(&op->handle->ops, &op->link);
+}
+
+static void delist(struct proactor *p, struct op *op) {
+  p->inflight--;
+  if (!op->handle) return;
+  op->handle->inflight--;
+  link_unlink(&op->link);
+}
+
+void proactor_submit(struct proactor *p, struct op *op) {
+  assert(op->sink);
+  if (op->state == OP_COMPLETED) op_step(op, OP_IDLE);
+  op->cancelled = op->reaped = false;
+  op->io.done = 0;
+  op_step(op, OP_QUEUED);
+  enlist(p, op);
+  p->stats.submitted++;
+  if (op->handle && op->handle->closing && !(op->class->flags & OP_LAST))
+    finish_now(p, op, -ECANCELED);
+  else
+    start(p, op);
+}
+
+/* Once more, with what was moved so far in io.done. */
+static void submit_again(struct proactor *p, struct op *op) {
+  op_step(op, OP_COMPLETED);
+  op_step(op, OP_IDLE);
+  op_step(op, OP_QUEUED);
+  op->reaped = false;
+  start(p, op);
+}
+
+static void submit_backlog(struct proactor *p) {
+  struct link *k;
+  while ((k = list_first(&p->backlog))) {
+    struct op *op = container_of(k, struct op, queue);
+    link_unlink(k);
+    if (offer(p, op)) continue;
+    list_push_front(&p->backlog, k);
+    return;
+  }
+}
+
+void proactor_cancel(struct proactor *p, struct op *op) {
+  if (!op_in_flight(op) || op->cancelled || op->reaped) return;
+  op->cancelled = true;
+  p->stats.cancels++;
+  if (op->finished) return;
+  if (op->state == OP_QUEUED) {
+    link_unlink(&op->queue);
+    finish_now(p, op, -ECANCELED);
+  } else if (op->class->flags & OP_TIMER) {
+    deadline_clear(p, &op->deadline);
+    finish_now(p, op, -ECANCELED);
+  } else {
+    p->driver->class->cancel(p->driver, op);
+  }
+}
+
+void proactor_discard(struct proactor *p, struct op *op,
+                      const struct op_result *r) {
+  if (r->flags & RESULT_BUFFER) pool_give(&p->driver->pool, r->bid);
+  if (op->class->dispose) op->class->dispose(op, r->res, p->driver->sys);
+}
+
+static void orphan_sink(struct op *op, const struct op_result *r) {
+  struct proactor *p = op->owner;
+  proactor_discard(p, op, r);
+  if (!(r->flags & RESULT_MORE)) proactor_free(p, op);
+}
+
+void proactor_orphan(struct proactor *p, struct op *op) {
+  op->sink = orphan_sink;
+  op->owner = p;
+}
+
+bool proactor_take_finished(struct proactor *p, struct op *op,
+                            struct op_result *r) {
+  if (!op->finished || op->class->finish) return false;
+  op->finished = false;
+  link_unlink(&op->queue);
+  delist(p, op);
+  op_step(op, OP_COMPLETED);
+  p->stats.completed++;
+  *r = (struct op_result){.res = op->res};
+  return true;
+}
+
+/* -- completing -- */
+
+static void handle_end(struct proactor *p, struct handle *h);
+
+/* The result as the op's class wants it seen, or OP_AGAIN. */
+static int32_t final_res(struct op *op, int32_t res) {
+  if (op->class->finish) res = op->class->finish(op, res);
+  if (res == -EINTR) res = op->cancelled ? -ECANCELED : OP_AGAIN;
+  return res;
+}
+
+static void complete(struct proactor *p, struct op *op, struct op_result r) {
+  struct handle *h = op->handle;
+  if (r.flags & RESULT_MORE) {
+    op->sink(op, &r);
+    return;
+  }
+  r.res = final_res(op, r.res);
+  if (r.res == OP_AGAIN) {
+    submit_again(p, op);
+    return;
+  }
+  bool last = op->class->flags & OP_LAST;
+  delist(p, op);
+  op_step(op, OP_COMPLETED);
+  p->stats.completed++;
+  op->sink(op, &r); /* from here on op may be gone */
+  if (h && !last && h->closing && !h->inflight) handle_end(p, h);
+}
+
+static void dispatch(struct proactor *p) {
+  struct driver *d = p->driver;
+  for (unsigned i = 0; i < d->done_n; i++)
+    complete(p, d->done[i].op, d->done[i].result);
+  d->done_n = 0;
+}
+
+static void timer_fire(struct deadline *d) {
+  struct op *op = container_of(d, struct op, deadline);
+  op->reaped = true;
+  op->res = 0;
+}
+
+static void fire_deadlines(struct proactor *p) {
+  uint64_t now = heap_next_ns(&p->deadlines) == NEVER_NS ? 0 : proactor_now(p);
+  struct deadline *d;
+  while ((d = heap_pop_due(&p->deadlines, now))) {
+    if (d->fire != timer_fire) {
+      d->fire(d);
+      continue;
+    }
+    d->fire(d);
+    complete(p, container_of(d, struct op, deadline), (struct op_result){0});
+  }
+}
+
+static void run_hooks(struct proactor *p) {
+  struct link *k;
+  while ((k = list_pop(&p->hooks))) {
+    struct hook *hook = container_of(k, struct hook, link);
+    hook->run(hook);
+  }
+}
+
+int proactor_turn(struct proactor *p, uint64_t until_ns) {
+  assert(!p->driver->done_n && "a turn inside a turn");
+  run_hooks(p);
+  submit_backlog(p);
+  uint64_t until = min_u64(until_ns, heap_next_ns(&p->deadlines));
+  int r = p->driver->class->wait(p->driver, until);
+  if (r < 0) return p->broken = r;
+  p->stats.turns++;
+  dispatch(p);
+  fire_deadlines(p);
+  return 0;
+}
+
+/* -- handles -- */
+
+static void handle_init(struct handle *h, int fd, bool owned) {
+  h->fd = fd;
+  h->owned = owned;
+  list_init(&h->ops);
+  link_init(&h->link);
+  list_init(&h->wait.in);
+  list_init(&h->wait.out);
+  list_init(&h->wait.watch);
+  link_init(&h->wait.hot);
+  h->wait.in_ready = h->wait.out_ready = true;
+}
+
+int handle_open(struct proactor *p, int fd, bool owned, struct handle **out) {
+  struct handle *h = fault_point("handle_open") ? NULL : calloc(1, sizeof *h);
+  if (!h) return -ENOMEM;
+  handle_init(h, fd, owned);
+  h->close_op = proactor_op(p, &op_close);
+  int r = h->close_op ? p->driver->class->attach(p->driver, h) : -ENOMEM;
+  if (r < 0) {
+    if (h->close_op) proactor_free(p, h->close_op);
+    free(h);
+    return r;
+  }
+  list_push(&p->handles, &h->link);
+  *out = h;
+  return 0;
+}
+
+static void handle_free(struct handle *h) {
+  assert(!h->inflight && list_empty(&h->ops));
+  link_unlink(&h->link);
+  free(h);
+}
+
+/* The sink of every close op: first whoever asked, then the end. */
+struct closer {
+  op_sink *sink;
+  void *owner;
+};
+
+static void close_sink(struct op *op, const struct op_result *r) {
+  struct closer *c = op->memory;
+  struct proactor *p = op->owner;
+  struct handle *h = op->handle;
+  op->owner = c ? c->owner : NULL;
+  if (c) c->sink(op, r);
+  op->handle = NULL;
+  handle_free(h);
+  proactor_free(p, op);
+}
+
+/* Its last op has ended. What is not ours to close is let go of. */
+static void handle_end(struct proactor *p, struct handle *h) {
+  if (h->ending) return;
+  h->ending = true;
+  p->driver->class->detach(p->driver, h);
+  struct op *op = h->close_op;
+  op->handle = h;
+  op->sink = close_sink;
+  op->owner = p;
+  if (h->owned) {
+    proactor_submit(p, op);
+    return;
+  }
+  op_step(op, OP_QUEUED);
+  enlist(p, op);
+  finish_now(p, op, 0);
+}
+
+void handle_cancel(struct proactor *p, struct handle *h) {
+  for (struct link *k = list_first(&h->ops), *next; k; k = next) {
+    next = list_next(&h->ops, k);
+    proactor_cancel(p, container_of(k, struct op, link));
+  }
+}
+
+/* Without memory for the closer nobody is told, but the handle closes. */
+void handle_close(struct proactor *p, struct handle *h, op_sink *sink,
+                  void *owner) {
+  assert(!h->closing);
+  h->closing = true;
+  if (sink && (h->close_op->memory = malloc(sizeof(struct closer))))
+    *(struct closer *)h->close_op->memory = (struct closer){sink, owner};
+  handle_cancel(p, h);
+  if (!h->inflight) handle_end(p, h);
+}
+
+/* -- deadlines, waiters -- */
+
+int deadline_at(struct proactor *p, struct deadline *d, uint64_t at_ns) {
+  heap_remove(&p->deadlines, d);
+  if (at_ns == NEVER_NS) return 0;
+  return heap_push(&p->deadlines, d, at_ns);
+}
+
+void waiter_wake_first(struct list *waiters) {
+  struct link *k = list_pop(waiters);
+  if (!k) return;
+  struct waiter *w = container_of(k, struct waiter, link);
+  w->wake(w);
+}
+
+/* Those that come back to the list while it is emptied wait for the next. */
+void waiter_wake_all(struct list *waiters) {
+  struct list now = LIST_INIT(&now);
+  list_splice(&now, waiters);
+  while (!list_empty(&now)) waiter_wake_first(&now);
+}
+
+/* -- closing -- */
+
+static void cancel_all(struct proactor *p) {
+  struct op_table *t = &p->ops;
+  for (uint32_t slot = 0; slot < t->slab_n * OP_SLAB; slot++) {
+    struct op *op = op_at(t, slot);
+    if (op->class) proactor_cancel(p, op);
+  }
+}
+
+static void close_handles(struct proactor *p) {
+  for (struct link *k = list_first(&p->handles), *next; k; k = next) {
+    next = list_next(&p->handles, k);
+    struct handle *h = container_of(k, struct handle, link);
+    if (!h->closing) handle_close(p, h, NULL, NULL);
+  }
+}
+
+/* By the real clock: a bound for the user, not for the simulation. */
+static bool drain(struct proactor *p, uint64_t limit_ns) {
+  uint64_t until = ns_after(clock_ns(), limit_ns);
+  while (p->inflight && !p->broken) {
+    if (clock_ns() >= until) return false;
+    proactor_turn(p, ns_after(proactor_now(p), 10 * NS_PER_MS));
+  }
+  return !p->inflight;
+}
+
+static void leak_loudly(struct proactor *p) {
+  fprintf(stderr,
+          "proa: %u operations did not end; their memory is leaked so that "
+          "the kernel cannot write into it\n",
+          p->inflight);
+}
+
+bool proactor_close(struct proactor *p, uint64_t limit_ns) {
+  p->closing = true;
+  cancel_all(p);
+  close_handles(p);
+  bool drained = drain(p, limit_ns);
+  p->driver->class->close(p->driver, drained);
+  if (drained)
+    op_table_deinit(&p->ops);
+  else
+    leak_loudly(p);
+  heap_deinit(&p->deadlines);
+  p->driver = NULL;
+  return drained;
+}

@@ -1,0 +1,51 @@
+/* sys.h - the system calls that ops and layers above may make, as one table.
+ *
+ * `sys_posix` is the kernel; the simulation has a table of its own, whose
+ * sockets live in memory. Ops perform through it, so an op has one `perform`
+ * for both. All calls return >= 0 or -errno and never block: sockets that
+ * they make are non-blocking where the driver says so.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_SYS_H
+#define PROA_SYS_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "base.h"
+
+struct sys;
+
+struct sys_class {
+  int (*socket)(struct sys *, int family, int type, int protocol);
+  int (*pair)(struct sys *, int type, int fds[2]);
+  int (*bind)(struct sys *, int fd, const struct sockaddr *, socklen_t);
+  int (*listen)(struct sys *, int fd, int backlog);
+  int (*accept)(struct sys *, int fd);
+  /* 0, -EINPROGRESS, or an error; called again after writability it tells
+   * how the attempt ended. */
+  int (*connect)(struct sys *, int fd, const struct sockaddr *, socklen_t);
+  ssize_t (*recv)(struct sys *, int fd, void *, size_t, int flags);
+  ssize_t (*send)(struct sys *, int fd, const void *, size_t, int flags);
+  ssize_t (*sendmsg)(struct sys *, int fd, const struct msghdr *, int flags);
+  int (*shutdown)(struct sys *, int fd, int how);
+  int (*close)(struct sys *, int fd);
+  /* off -1: the file's own position. */
+  ssize_t (*read)(struct sys *, int fd, void *, size_t, int64_t off);
+  ssize_t (*write)(struct sys *, int fd, const void *, size_t, int64_t off);
+  int (*open)(struct sys *, const char *path, int flags, unsigned mode);
+  int (*fsync)(struct sys *, int fd, bool data_only);
+  int (*poll)(struct sys *, int fd, short events); /* revents now, or 0 */
+  int (*name)(struct sys *, int fd, bool peer, struct sockaddr *, socklen_t *);
+  int (*getopt)(struct sys *, int fd, int level, int name, void *, socklen_t *);
+  int (*setopt)(struct sys *, int fd, int level, int name, const void *,
+                socklen_t);
+};
+
+struct sys {
+  const struct sys_class *class;
+};
+
+extern const struct sys_class sys_posix;
+
+#endif

@@ -1,0 +1,250 @@
+/* threads.c - worker threads. See threads.h.
+ *
+ * Owns the workers, the jobs, and each job's copy of its op. The struct is
+ * counted: threads_free lets go of the owner's reference, the last worker to
+ * leave frees it.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "threads.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+
+enum { STACK_BYTES = 256 * 1024 };
+
+struct job {
+  struct link link; /* in waiting or done, or in none while it runs */
+  struct op *op;    /* whose work it is; the loop's, not to be touched here */
+  struct op copy;   /* what the worker works with */
+  struct handle handle;
+};
+
+struct threads {
+  pthread_mutex_t lock;
+  pthread_cond_t work;
+  struct list waiting, done; /* struct job */
+  unsigned max, alive, idle, queued;
+  unsigned refs; /* the owner and each worker */
+  bool closed;
+  void (*wake)(void *);
+  void *arg;
+};
+
+/* -- jobs -- */
+
+static void job_free(struct job *job) {
+  if (job->copy.class->flags & (OP_FILLS | OP_EMPTIES)) free(job->copy.io.ptr);
+  free(job->copy.memory);
+  free(job);
+}
+
+/* A read gets memory of its own, a write a copy of its bytes. */
+static int job_own_bytes(struct job *job, const struct op *op) {
+  if (!(op->class->flags & (OP_FILLS | OP_EMPTIES))) return 0;
+  job->copy.io.ptr = malloc(op->io.len ? op->io.len : 1);
+  if (!job->copy.io.ptr) return -ENOMEM;
+  if (op->class->flags & OP_EMPTIES)
+    memcpy(job->copy.io.ptr, op->io.ptr, op->io.len);
+  return 0;
+}
+
+/* op->memory (a path, a query) moves to the job and comes back with it. */
+static struct job *job_new(struct op *op) {
+  struct job *job = fault_point("job_new") ? NULL : calloc(1, sizeof *job);
+  if (!job) return NULL;
+  link_init(&job->link);
+  job->op = op;
+  job->copy = *op;
+  job->copy.memory = NULL;
+  if (op->handle) {
+    job->handle.fd = op->handle->fd;
+    job->copy.handle = &job->handle;
+  }
+  if (job_own_bytes(job, op) < 0) {
+    free(job);
+    return NULL;
+  }
+  job->copy.memory = op->memory;
+  op->memory = NULL;
+  return job;
+}
+
+/* The op as it was before threads_submit. */
+static void job_undo(struct job *job) {
+  job->op->memory = job->copy.memory;
+  job->copy.memory = NULL;
+  job->op->job = NULL;
+  job_free(job);
+}
+
+/* -- workers -- */
+
+static void unref(struct threads *t) {
+  bool last = --t->refs == 0;
+  pthread_mutex_unlock(&t->lock);
+  if (!last) return;
+  pthread_cond_destroy(&t->work);
+  pthread_mutex_destroy(&t->lock);
+  free(t);
+}
+
+static struct job *next_job(struct threads *t) {
+  while (list_empty(&t->waiting) && !t->closed) {
+    t->idle++;
+    pthread_cond_wait(&t->work, &t->lock);
+    t->idle--;
+  }
+  struct link *k = list_pop(&t->waiting);
+  if (k) t->queued--;
+  return k ? container_of(k, struct job, link) : NULL;
+}
+
+/* Nobody is left to collect: put away what the result carries. */
+static void discard(struct job *job, struct sys *sys) {
+  const struct op_class *class = job->copy.class;
+  if (class->dispose) class->dispose(&job->copy, job->copy.res, sys);
+  job_free(job);
+}
+
+static void work(struct threads *t, struct job *job) {
+  struct sys sys = {&sys_posix};
+  pthread_mutex_unlock(&t->lock);
+  do job->copy.res = job->copy.class->perform(&job->copy, &sys);
+  while (job->copy.res == -EINTR);
+  pthread_mutex_lock(&t->lock);
+  if (t->closed) {
+    discard(job, &sys);
+    return;
+  }
+  bool first = list_empty(&t->done);
+  list_push(&t->done, &job->link);
+  if (first) t->wake(t->arg); /* under the lock: the owner is still there */
+}
+
+static void *worker(void *arg) {
+  struct threads *t = arg;
+  pthread_mutex_lock(&t->lock);
+  struct job *job;
+  while ((job = next_job(t))) work(t, job);
+  t->alive--;
+  unref(t);
+  return NULL;
+}
+
+static int start_worker(struct threads *t) {
+  pthread_attr_t attr;
+  pthread_t id;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, STACK_BYTES);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* the worker inherits it */
+  int r = pthread_create(&id, &attr, worker, t);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attr);
+  if (r != 0) return -r;
+  t->alive++;
+  t->refs++;
+  return 0;
+}
+
+/* -- the owner's side -- */
+
+struct threads *threads_new(unsigned max, void (*wake)(void *), void *arg) {
+  struct threads *t = calloc(1, sizeof *t);
+  if (!t) return NULL;
+  pthread_mutex_init(&t->lock, NULL);
+  pthread_cond_init(&t->work, NULL);
+  list_init(&t->waiting);
+  list_init(&t->done);
+  t->max = max;
+  t->refs = 1;
+  t->wake = wake;
+  t->arg = arg;
+  return t;
+}
+
+static void drop_all(struct list *jobs, bool ran) {
+  struct sys sys = {&sys_posix};
+  struct link *k;
+  while ((k = list_pop(jobs))) {
+    struct job *job = container_of(k, struct job, link);
+    if (ran)
+      discard(job, &sys);
+    else
+      job_free(job);
+  }
+}
+
+void threads_free(struct threads *t) {
+  if (!t) return;
+  pthread_mutex_lock(&t->lock);
+  t->closed = true;
+  drop_all(&t->waiting, false);
+  drop_all(&t->done, true);
+  pthread_cond_broadcast(&t->work);
+  unref(t);
+}
+
+int threads_submit(struct threads *t, struct op *op) {
+  struct job *job = job_new(op);
+  if (!job) return -ENOMEM;
+  pthread_mutex_lock(&t->lock);
+  int r = 0;
+  if (t->idle <= t->queued && t->alive < t->max) r = start_worker(t);
+  if (r < 0 && t->alive == 0) {
+    pthread_mutex_unlock(&t->lock);
+    job_undo(job);
+    return r;
+  }
+  op->job = job;
+  op->on_worker = true;
+  list_push(&t->waiting, &job->link);
+  t->queued++;
+  pthread_cond_signal(&t->work);
+  pthread_mutex_unlock(&t->lock);
+  return 0;
+}
+
+bool threads_cancel(struct threads *t, struct op *op) {
+  struct job *job = op->job;
+  pthread_mutex_lock(&t->lock);
+  bool waiting = false;
+  list_each(&t->waiting, k) if (k == &job->link) waiting = true;
+  if (waiting) {
+    link_unlink(&job->link);
+    t->queued--;
+  }
+  pthread_mutex_unlock(&t->lock);
+  if (waiting) {
+    job->op->on_worker = false;
+    job_undo(job);
+  }
+  return waiting;
+}
+
+/* What was read goes to the op's memory if somebody still wants it there. */
+static struct op *job_collect(struct job *job) {
+  struct op *op = job->op;
+  op->res = job->copy.res;
+  if ((op->class->flags & OP_FILLS) && op->io.ptr && op->res > 0)
+    memcpy(op->io.ptr, job->copy.io.ptr, (size_t)op->res);
+  op->memory = job->copy.memory;
+  job->copy.memory = NULL;
+  op->job = NULL;
+  op->on_worker = false;
+  job_free(job);
+  return op;
+}
+
+struct op *threads_reap(struct threads *t) {
+  pthread_mutex_lock(&t->lock);
+  struct link *k = list_pop(&t->done);
+  pthread_mutex_unlock(&t->lock);
+  return k ? job_collect(container_of(k, struct job, link)) : NULL;
+}
