@@ -1,0 +1,188 @@
+/* sim_net.h - the simulated world: a clock, dice, and sockets in memory.
+ *
+ * A struct sim_net owns all three. It is deterministic: what happens follows
+ * from the seed and from the order of the calls, never from addresses or real
+ * time. Its descriptors are numbers from SIM_FD_BASE up, lowest free first;
+ * smaller ones are real, and its calls hand them to sys_posix. It knows no
+ * ops: who waits for a socket leaves a struct sim_waiter there.
+ * sim_net.c: the world, connections. sim_name.c: names. sim_sock.c: bytes and
+ * options. sim_sys.c: all as a sys.h table. Next: driver_sim.c, which uses it.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_SIM_NET_H
+#define PROA_SIM_NET_H
+
+#include "address.h"
+#include "heap.h"
+#include "list.h"
+#include "sys.h"
+
+struct driver;
+
+enum {
+  SIM_FD_BASE = 1 << 20,
+  SIM_PORT_FIRST = 40000, /* of those given to who asks for any */
+  SIM_PORT_LAST = 65535,
+  SIM_OPTIONS_MAX = 12,
+};
+
+/* May be changed at any time. */
+struct sim_knobs {
+  unsigned chaos;        /* 0: at once, in order, in full; 1: the default;
+                            more: everything that goes wrong, more often */
+  uint64_t delay_max_ns; /* of one step of an op, in virtual time */
+  uint32_t buffer_bytes; /* SO_SNDBUF and SO_RCVBUF of new sockets */
+  uint32_t sockets_max;  /* open at once; beyond it, EMFILE */
+};
+
+struct sim_net;
+
+/* Waits in a list of its socket; an event moves it to net->woken. */
+struct sim_waiter {
+  struct link link;
+  short events; /* POLLIN, POLLOUT; trouble wakes every waiter */
+  int fd;       /* of a real descriptor (sim_outside.h) */
+};
+
+/* Bytes on their way, in a ring that grows up to what its users allow. */
+struct sim_queue {
+  unsigned char *bytes;
+  size_t cap, head, len;
+};
+
+struct sim_option {
+  int level, name;
+  socklen_t len;
+  unsigned char value[16];
+};
+
+enum sim_state {
+  SIM_FRESH,      /* perhaps bound; may connect or listen */
+  SIM_LISTENING,  /* has `pending`; stays so until it is closed */
+  SIM_CONNECTING, /* on its way, or `knocking`; then CONNECTED or FAILED */
+  SIM_CONNECTED,  /* stays so; peer NULL: the other end is closed */
+  SIM_FAILED,     /* connect(2) tells why, once; then FRESH */
+};
+
+struct sim_sock {
+  struct sim_net *net;
+  int fd; /* -1: connected, but not accepted yet */
+  int family;
+  enum sim_state state;
+  struct address local, remote; /* len 0: none */
+  uint16_t port;                /* held in net->port_uses, or 0 */
+  struct link bound;            /* in net->bound: has a name of its own */
+  struct list waiters;          /* struct sim_waiter */
+  int error;                    /* pending, as SO_ERROR; positive */
+
+  /* LISTENING */
+  struct list pending;  /* struct sim_sock.link: to be accepted */
+  struct list knocking; /* struct sim_sock.link: found `pending` full */
+  unsigned pending_n, backlog;
+  bool deaf; /* was shut down */
+
+  /* CONNECTING, and in its listener's `pending` */
+  struct deadline arrival; /* of its SYN; set from birth to death */
+  struct link link;
+  bool told; /* connect(2) has returned 0 once */
+
+  /* CONNECTED */
+  struct sim_sock *peer;
+  struct sim_queue in;
+  bool eof;      /* nothing comes after `in` */
+  bool in_shut;  /* shutdown(SHUT_RD) */
+  bool out_shut; /* shutdown(SHUT_WR) */
+  bool reset;    /* the peer has broken the connection */
+
+  uint32_t sndbuf, rcvbuf;
+  unsigned option_n;
+  struct sim_option options[SIM_OPTIONS_MAX];
+};
+
+struct sim_net {
+  struct sys sys;
+  struct sim_knobs knobs;
+  uint64_t now_ns, dice;
+  struct heap events;      /* struct deadline, NEVER_NS while idle */
+  struct list woken;       /* struct sim_waiter: worth another try */
+  struct list bound;       /* struct sim_sock.bound */
+  struct sim_sock **socks; /* by fd - SIM_FD_BASE; NULL: free */
+  uint32_t sock_cap, sock_n, free_from; /* below free_from none is free */
+  uint16_t port_next;
+  uint16_t *port_uses; /* by port */
+};
+
+extern const struct sys_class sys_sim;
+
+/* The world of a driver that driver_sim has opened. */
+struct sim_net *sim_net_of(struct driver *d);
+
+int sim_net_init(struct sim_net *net, uint64_t seed);
+/* Closes every socket that is still open. */
+void sim_net_deinit(struct sim_net *net);
+
+/* -- dice -- */
+
+uint64_t sim_random(struct sim_net *net);
+/* True once in so many times; never without chaos. */
+bool sim_chance(struct sim_net *net, unsigned once_in);
+/* How long the next step takes; mostly short. */
+uint64_t sim_delay_ns(struct sim_net *net);
+/* 1 to n: how much of n is moved at once. */
+size_t sim_part(struct sim_net *net, size_t n);
+
+/* -- timers: in the heap from add to drop, so that setting never fails -- */
+
+int sim_timer_add(struct sim_net *net, struct deadline *d);
+void sim_timer_set(struct sim_net *net, struct deadline *d, uint64_t at_ns);
+void sim_timer_drop(struct sim_net *net, struct deadline *d);
+/* Fire one timer that is due; false: none is. */
+bool sim_timer_fire(struct sim_net *net);
+
+/* -- sockets -- */
+
+static inline bool sim_owns_fd(int fd) {
+  return fd >= SIM_FD_BASE;
+}
+
+/* The socket with this number, or NULL. */
+struct sim_sock *sim_sock_find(const struct sim_net *net, int fd);
+
+void sim_sock_wait(struct sim_sock *k, struct sim_waiter *w, short events);
+void sim_sock_wake(struct sim_sock *k, short events);
+
+int sim_socket(struct sim_net *net, int family, int type);
+int sim_pair(struct sim_net *net, int type, int fds[2]);
+int sim_bind(struct sim_sock *k, const struct sockaddr *a, socklen_t len);
+int sim_listen(struct sim_sock *k, int backlog);
+int sim_accept(struct sim_sock *k);
+int sim_connect(struct sim_sock *k, const struct sockaddr *a, socklen_t len);
+int sim_name(const struct sim_sock *k, bool peer, struct sockaddr *a,
+             socklen_t *len);
+void sim_close(struct sim_sock *k);
+
+/* The names at both ends of a connection to be. */
+int sim_route(struct sim_sock *k, const struct sockaddr *a, socklen_t len);
+/* Who answers at `to`; without one, the errno, or 0 for silence. */
+int sim_listener_find(struct sim_net *net, const struct address *to,
+                      struct sim_sock **l);
+/* The same name in a family that has a form for it. */
+struct address sim_name_in(const struct address *as, int family);
+
+ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags);
+ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count);
+int sim_shutdown(struct sim_sock *k, int how);
+int sim_poll(const struct sim_sock *k, short events);
+/* The other end is closed; `broken`: with bytes it never read. */
+void sim_hang_up(struct sim_sock *k, bool broken);
+/* The pending error, negative, and forget it. */
+int sim_error_take(struct sim_sock *k);
+
+int sim_getopt(struct sim_sock *k, int level, int name, void *p,
+               socklen_t *len);
+int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
+               socklen_t len);
+/* An option's value as an integer; 0 when it was never set. */
+int sim_option_int(const struct sim_sock *k, int level, int name);
+
+#endif

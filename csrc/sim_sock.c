@@ -1,0 +1,316 @@
+/* sim_sock.c - a simulated connection: its bytes, its end, its options.
+ *
+ * Semantics are those of TCP on Linux (tcp(7)), and of unix(7) where the two
+ * differ: bytes arrive in order, in parts; a closed peer is met by reading to
+ * the end of its bytes; one that left bytes unread broke the connection. See
+ * sim_net.c for how a connection comes to be.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "sim_net.h"
+
+enum { BUFFER_MIN = 2048, BUFFER_MAX = 4 << 20, QUEUE_MIN = 512 };
+
+/* -- the queue -- */
+
+static int queue_reserve(struct sim_queue *q, size_t need) {
+  if (need <= q->cap) return 0;
+  size_t cap = q->cap ? q->cap : QUEUE_MIN;
+  while (cap < need) cap *= 2;
+  unsigned char *bytes = malloc(cap);
+  if (!bytes) return -ENOBUFS;
+  size_t first = min_size(q->len, q->cap - q->head);
+  if (q->len) memcpy(bytes, q->bytes + q->head, first);
+  if (q->len > first) memcpy(bytes + first, q->bytes, q->len - first);
+  free(q->bytes);
+  *q = (struct sim_queue){bytes, cap, 0, q->len};
+  return 0;
+}
+
+/* There is room. */
+static void queue_put(struct sim_queue *q, const unsigned char *p, size_t n) {
+  assert(q->len + n <= q->cap);
+  if (!n) return;
+  size_t tail = (q->head + q->len) & (q->cap - 1);
+  size_t first = min_size(n, q->cap - tail);
+  memcpy(q->bytes + tail, p, first);
+  memcpy(q->bytes, p + first, n - first);
+  q->len += n;
+}
+
+static void queue_copy(const struct sim_queue *q, unsigned char *p, size_t n) {
+  size_t first = min_size(n, q->cap - q->head);
+  memcpy(p, q->bytes + q->head, first);
+  memcpy(p + first, q->bytes, n - first);
+}
+
+/* An empty queue keeps no memory: thousands of them are idle. */
+static void queue_drop(struct sim_queue *q, size_t n) {
+  q->head = (q->head + n) & (q->cap - 1);
+  q->len -= n;
+  if (q->len || q->cap == QUEUE_MIN) return;
+  free(q->bytes);
+  *q = (struct sim_queue){0};
+}
+
+/* -- receiving -- */
+
+int sim_error_take(struct sim_sock *k) {
+  int err = k->error;
+  k->error = 0;
+  return -err;
+}
+
+static bool is_unix(const struct sim_sock *k) {
+  return k->family == AF_UNIX;
+}
+
+/* What recv says when no bytes are queued. TCP that has seen the end goes on
+ * saying so, whatever came later; a Unix socket tells its error first. */
+static int recv_empty(struct sim_sock *k) {
+  if (k->state == SIM_CONNECTING) return -EAGAIN;
+  if (k->eof && !is_unix(k)) return 0;
+  if (k->error) return sim_error_take(k);
+  if (k->state != SIM_CONNECTED) return is_unix(k) ? -EINVAL : -ENOTCONN;
+  return k->eof || k->in_shut || !k->peer ? 0 : -EAGAIN;
+}
+
+ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags) {
+  if (!k->in.len) return n || k->state != SIM_CONNECTED ? recv_empty(k) : 0;
+  n = min_size(n, k->in.len);
+  if (!n) return 0;
+  n = sim_part(k->net, n);
+  queue_copy(&k->in, p, n);
+  if (flags & MSG_PEEK) return (ssize_t)n;
+  queue_drop(&k->in, n);
+  if (k->peer) sim_sock_wake(k->peer, POLLOUT);
+  return (ssize_t)n;
+}
+
+/* -- sending -- */
+
+static size_t room_at_peer(const struct sim_sock *k) {
+  size_t cap = min_size(k->sndbuf, k->peer->rcvbuf);
+  return k->peer->in.len < cap ? cap - k->peer->in.len : 0;
+}
+
+/* Bytes for a peer that is gone: TCP takes them once, and only the answer
+ * to them tells. */
+static ssize_t send_to_nobody(struct sim_sock *k, size_t n) {
+  if (is_unix(k) || k->reset || !sim_chance(k->net, 2)) return -EPIPE;
+  k->reset = true;
+  return (ssize_t)n;
+}
+
+/* An error, or 0: it may go on. */
+static int send_check(struct sim_sock *k) {
+  if (k->state == SIM_CONNECTING) return -EAGAIN;
+  if (k->error) return sim_error_take(k);
+  if (k->state != SIM_CONNECTED) return is_unix(k) ? -ENOTCONN : -EPIPE;
+  if (k->out_shut) return -EPIPE;
+  if (is_unix(k) && k->peer && k->peer->in_shut) return -EPIPE;
+  return 0;
+}
+
+static size_t vec_len(const struct iovec *v, size_t count) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) n += v[i].iov_len;
+  return n;
+}
+
+ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count) {
+  size_t n = vec_len(v, count);
+  int r = send_check(k);
+  if (r < 0) return r;
+  if (!k->peer) return send_to_nobody(k, n);
+  if (!n) return 0;
+  size_t room = room_at_peer(k);
+  if (!room) return -EAGAIN;
+  n = sim_part(k->net, min_size(n, room));
+  struct sim_queue *q = &k->peer->in;
+  r = queue_reserve(q, q->len + n);
+  if (r < 0) return r;
+  for (size_t left = n; left > 0; v++) {
+    size_t part = min_size(left, v->iov_len);
+    queue_put(q, v->iov_base, part);
+    left -= part;
+  }
+  sim_sock_wake(k->peer, POLLIN);
+  return (ssize_t)n;
+}
+
+/* -- the end -- */
+
+/* A reset that comes behind the peer's FIN is an EPIPE (tcp_reset). */
+void sim_hang_up(struct sim_sock *k, bool broken) {
+  if (broken) {
+    k->error = k->eof && !is_unix(k) ? EPIPE : ECONNRESET;
+    k->reset = true;
+  } else {
+    k->eof = true;
+  }
+  k->peer = NULL;
+  sim_sock_wake(k, POLLHUP);
+}
+
+static int shutdown_listener(struct sim_sock *k, int how) {
+  if (how == SHUT_WR) return is_unix(k) ? 0 : -ENOTCONN;
+  k->deaf = true;
+  sim_sock_wake(k, POLLHUP);
+  return 0;
+}
+
+int sim_shutdown(struct sim_sock *k, int how) {
+  if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
+  if (k->state == SIM_LISTENING) return shutdown_listener(k, how);
+  if (k->state != SIM_CONNECTED) return -ENOTCONN;
+  if (k->reset && !is_unix(k)) return -ENOTCONN;
+  if (how != SHUT_WR) k->in_shut = true;
+  if (how != SHUT_RD) k->out_shut = true;
+  if (k->peer && k->out_shut) k->peer->eof = true;
+  if (k->peer) sim_sock_wake(k->peer, POLLHUP);
+  sim_sock_wake(k, POLLHUP);
+  return 0;
+}
+
+/* -- readiness -- */
+
+static int connected_events(const struct sim_sock *k) {
+  int r = 0;
+  bool no_more = k->eof || k->in_shut || !k->peer;
+  if (k->in.len || no_more || k->error) r |= POLLIN;
+  if (no_more) r |= POLLRDHUP;
+  if (k->error) r |= POLLERR;
+  if (k->reset || (no_more && k->out_shut)) r |= POLLHUP;
+  if (!k->peer || k->out_shut || room_at_peer(k)) r |= POLLOUT;
+  return r;
+}
+
+static int all_events(const struct sim_sock *k) {
+  switch (k->state) {
+  case SIM_FRESH:
+    return POLLOUT | POLLHUP;
+  case SIM_LISTENING:
+    return k->deaf ? POLLIN | POLLHUP : list_empty(&k->pending) ? 0 : POLLIN;
+  case SIM_CONNECTING:
+    return 0;
+  case SIM_CONNECTED:
+    return connected_events(k);
+  case SIM_FAILED:
+    return POLLIN | POLLOUT | POLLERR | POLLHUP;
+  }
+  return 0;
+}
+
+int sim_poll(const struct sim_sock *k, short events) {
+  return all_events(k) & (events | POLLERR | POLLHUP);
+}
+
+/* -- options -- */
+
+static struct sim_option *option_find(const struct sim_sock *k, int level,
+                                      int name) {
+  for (unsigned i = 0; i < k->option_n; i++) {
+    const struct sim_option *o = &k->options[i];
+    if (o->level == level && o->name == name) return (struct sim_option *)o;
+  }
+  return NULL;
+}
+
+int sim_option_int(const struct sim_sock *k, int level, int name) {
+  const struct sim_option *o = option_find(k, level, name);
+  int value = 0;
+  if (o) memcpy(&value, o->value, min_size(sizeof value, o->len));
+  return value;
+}
+
+/* The kernel doubles what it is given, and says so: socket(7). */
+static uint32_t buffer_limit(const void *p) {
+  int asked;
+  memcpy(&asked, p, sizeof asked);
+  if (asked < BUFFER_MIN / 2) return BUFFER_MIN;
+  return asked > BUFFER_MAX / 2 ? BUFFER_MAX : (uint32_t)asked * 2;
+}
+
+static int set_buffer(struct sim_sock *k, int name, const void *p,
+                      socklen_t len) {
+  if (len < sizeof(int)) return -EINVAL;
+  if (name == SO_SNDBUF)
+    k->sndbuf = buffer_limit(p);
+  else
+    k->rcvbuf = buffer_limit(p);
+  sim_sock_wake(k, POLLOUT);
+  if (k->peer) sim_sock_wake(k->peer, POLLOUT);
+  return 0;
+}
+
+static int level_check(const struct sim_sock *k, int level) {
+  if (level == SOL_SOCKET) return 0;
+  if (is_unix(k)) return -EOPNOTSUPP;
+  bool known = level == IPPROTO_TCP || level == IPPROTO_IP ||
+               (level == IPPROTO_IPV6 && k->family == AF_INET6);
+  return known ? 0 : -ENOPROTOOPT;
+}
+
+static bool is_buffer(int level, int name) {
+  return level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF);
+}
+
+int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
+               socklen_t len) {
+  int r = level_check(k, level);
+  if (r < 0) return r;
+  if (is_buffer(level, name)) return set_buffer(k, name, p, len);
+  struct sim_option *o = option_find(k, level, name);
+  if (len > sizeof o->value) return -EINVAL;
+  if (!o && k->option_n == SIM_OPTIONS_MAX) return -ENOBUFS;
+  if (!o) o = &k->options[k->option_n++];
+  *o = (struct sim_option){.level = level, .name = name, .len = len};
+  memcpy(o->value, p, len);
+  return 0;
+}
+
+/* What is not simply what was set. */
+static int sol_socket_int(struct sim_sock *k, int name) {
+  switch (name) {
+  case SO_ERROR:
+    return -sim_error_take(k);
+  case SO_TYPE:
+    return SOCK_STREAM;
+  case SO_DOMAIN:
+    return k->family;
+  case SO_PROTOCOL:
+    return is_unix(k) ? 0 : IPPROTO_TCP;
+  case SO_ACCEPTCONN:
+    return k->state == SIM_LISTENING;
+  case SO_SNDBUF:
+    return (int)k->sndbuf;
+  case SO_RCVBUF:
+    return (int)k->rcvbuf;
+  default:
+    return 0;
+  }
+}
+
+int sim_getopt(struct sim_sock *k, int level, int name, void *p,
+               socklen_t *len) {
+  int r = level_check(k, level);
+  if (r < 0) return r;
+  const struct sim_option *o = option_find(k, level, name);
+  struct sim_option unset = {.len = sizeof(int)};
+  if (!o) {
+    int value = level == SOL_SOCKET ? sol_socket_int(k, name) : 0;
+    memcpy(unset.value, &value, sizeof value);
+    if (level == SOL_SOCKET && name == SO_LINGER)
+      unset.len = sizeof(struct linger);
+    o = &unset;
+  }
+  *len = (socklen_t)min_size(*len, o->len);
+  memcpy(p, o->value, *len);
+  return 0;
+}

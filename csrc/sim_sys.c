@@ -1,0 +1,167 @@
+/* sim_sys.c - sys.h over the simulated world.
+ *
+ * Descriptors from SIM_FD_BASE up are sockets of sim_net.c; all others are
+ * real and go to sys_posix. Nothing here blocks: a FIFO is opened without
+ * waiting for its other end. Owns nothing.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "sim_net.h"
+
+static struct sim_net *net_of(struct sys *s) {
+  return container_of(s, struct sim_net, sys);
+}
+
+static struct sim_sock *sock(struct sys *s, int fd) {
+  return sim_sock_find(net_of(s), fd);
+}
+
+static int sys_socket(struct sys *s, int family, int type, int protocol) {
+  (void)protocol;
+  return sim_socket(net_of(s), family, type);
+}
+
+static int sys_pair(struct sys *s, int type, int fds[2]) {
+  return sim_pair(net_of(s), type, fds);
+}
+
+static int sys_bind(struct sys *s, int fd, const struct sockaddr *a,
+                    socklen_t len) {
+  if (!sim_owns_fd(fd)) return sys_posix.bind(s, fd, a, len);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_bind(k, a, len) : -EBADF;
+}
+
+static int sys_listen(struct sys *s, int fd, int backlog) {
+  if (!sim_owns_fd(fd)) return sys_posix.listen(s, fd, backlog);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_listen(k, backlog) : -EBADF;
+}
+
+static int sys_accept(struct sys *s, int fd) {
+  if (!sim_owns_fd(fd)) return sys_posix.accept(s, fd);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_accept(k) : -EBADF;
+}
+
+static int sys_connect(struct sys *s, int fd, const struct sockaddr *a,
+                       socklen_t len) {
+  if (!sim_owns_fd(fd)) return sys_posix.connect(s, fd, a, len);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_connect(k, a, len) : -EBADF;
+}
+
+static ssize_t sys_recv(struct sys *s, int fd, void *p, size_t n, int flags) {
+  if (!sim_owns_fd(fd)) return sys_posix.recv(s, fd, p, n, flags);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_recv(k, p, n, flags) : -EBADF;
+}
+
+static ssize_t sys_send(struct sys *s, int fd, const void *p, size_t n,
+                        int flags) {
+  if (!sim_owns_fd(fd)) return sys_posix.send(s, fd, p, n, flags);
+  struct sim_sock *k = sock(s, fd);
+  struct iovec v = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
+  return k ? sim_sendv(k, &v, 1) : -EBADF;
+}
+
+static ssize_t sys_sendmsg(struct sys *s, int fd, const struct msghdr *m,
+                           int flags) {
+  if (!sim_owns_fd(fd)) return sys_posix.sendmsg(s, fd, m, flags);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_sendv(k, m->msg_iov, m->msg_iovlen) : -EBADF;
+}
+
+static int sys_shutdown(struct sys *s, int fd, int how) {
+  if (!sim_owns_fd(fd)) return sys_posix.shutdown(s, fd, how);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_shutdown(k, how) : -EBADF;
+}
+
+static int sys_close(struct sys *s, int fd) {
+  if (!sim_owns_fd(fd)) return sys_posix.close(s, fd);
+  struct sim_sock *k = sock(s, fd);
+  if (!k) return -EBADF;
+  sim_close(k);
+  return 0;
+}
+
+/* A socket has no position: with an offset it cannot be read or written. */
+static ssize_t sys_read(struct sys *s, int fd, void *p, size_t n, int64_t off) {
+  if (!sim_owns_fd(fd)) return sys_posix.read(s, fd, p, n, off);
+  return off < 0 ? sys_recv(s, fd, p, n, 0) : -ESPIPE;
+}
+
+static ssize_t sys_write(struct sys *s, int fd, const void *p, size_t n,
+                         int64_t off) {
+  if (!sim_owns_fd(fd)) return sys_posix.write(s, fd, p, n, off);
+  return off < 0 ? sys_send(s, fd, p, n, 0) : -ESPIPE;
+}
+
+/* fifo(7): without a reader, opening to write would wait; -EAGAIN. One opened
+ * to read is silent, not at its end, until a writer has come. */
+static int sys_open(struct sys *s, const char *path, int flags, unsigned mode) {
+  struct stat st;
+  bool fifo = stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+  if (!fifo || flags & (O_NONBLOCK | O_PATH))
+    return sys_posix.open(s, path, flags, mode);
+  int fd = sys_posix.open(s, path, flags | O_NONBLOCK, mode);
+  return fd == -ENXIO ? -EAGAIN : fd;
+}
+
+static int sys_fsync(struct sys *s, int fd, bool data_only) {
+  if (!sim_owns_fd(fd)) return sys_posix.fsync(s, fd, data_only);
+  return sock(s, fd) ? -EINVAL : -EBADF;
+}
+
+static int sys_poll(struct sys *s, int fd, short events) {
+  if (!sim_owns_fd(fd)) return sys_posix.poll(s, fd, events);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_poll(k, events) : -EBADF;
+}
+
+static int sys_name(struct sys *s, int fd, bool peer, struct sockaddr *a,
+                    socklen_t *len) {
+  if (!sim_owns_fd(fd)) return sys_posix.name(s, fd, peer, a, len);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_name(k, peer, a, len) : -EBADF;
+}
+
+static int sys_getopt(struct sys *s, int fd, int level, int name, void *p,
+                      socklen_t *len) {
+  if (!sim_owns_fd(fd)) return sys_posix.getopt(s, fd, level, name, p, len);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_getopt(k, level, name, p, len) : -EBADF;
+}
+
+static int sys_setopt(struct sys *s, int fd, int level, int name, const void *p,
+                      socklen_t len) {
+  if (!sim_owns_fd(fd)) return sys_posix.setopt(s, fd, level, name, p, len);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_setopt(k, level, name, p, len) : -EBADF;
+}
+
+const struct sys_class sys_sim = {
+    .socket = sys_socket,
+    .pair = sys_pair,
+    .bind = sys_bind,
+    .listen = sys_listen,
+    .accept = sys_accept,
+    .connect = sys_connect,
+    .recv = sys_recv,
+    .send = sys_send,
+    .sendmsg = sys_sendmsg,
+    .shutdown = sys_shutdown,
+    .close = sys_close,
+    .read = sys_read,
+    .write = sys_write,
+    .open = sys_open,
+    .fsync = sys_fsync,
+    .poll = sys_poll,
+    .name = sys_name,
+    .getopt = sys_getopt,
+    .setopt = sys_setopt,
+};
