@@ -102,12 +102,11 @@ static bool both_set(const struct sim_sock *a, const struct sim_sock *b,
          sim_option_int(b, SOL_SOCKET, name);
 }
 
-/* socket(7): SO_REUSEADDR shares a name unless one of them listens. */
-static bool may_share(const struct sim_sock *a, const struct sim_sock *b) {
-  if (a->family == AF_UNIX) return false;
-  if (both_set(a, b, SO_REUSEPORT)) return true;
-  bool listening = a->state == SIM_LISTENING || b->state == SIM_LISTENING;
-  return !listening && both_set(a, b, SO_REUSEADDR);
+/* socket(7): SO_REUSEADDR shares a name unless the one that has it listens. */
+static bool may_share(const struct sim_sock *k, const struct sim_sock *has) {
+  if (k->family == AF_UNIX) return false;
+  if (both_set(k, has, SO_REUSEPORT)) return true;
+  return has->state != SIM_LISTENING && both_set(k, has, SO_REUSEADDR);
 }
 
 static bool name_is_free(const struct sim_sock *k) {
