@@ -15,6 +15,7 @@
 #include "list.h"
 
 struct op;
+struct op_result;
 
 enum handle_kind {
   HANDLE_SOCKET, /* non-blocking send and recv; readiness */
@@ -32,6 +33,8 @@ struct handle {
   struct list ops;     /* struct op.link: submitted, not yet completed */
   struct link link;    /* in the proactor's list of handles */
   struct op *close_op; /* made with the handle, so that closing can't fail */
+  void (*on_closed)(struct op *, const struct op_result *); /* or NULL */
+  void *closer;                                             /* its op->owner */
   /* The driver's part. poll: readiness as last seen, ops that wait for it. */
   struct {
     struct list in, out; /* struct op.queue, first come first served */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "fault.h"
+#include "inq.h"
 
 /* mmap: pages that no message has touched cost nothing. */
 static int map(struct pool *pool) {
@@ -23,7 +24,8 @@ int pool_init(struct pool *pool, uint32_t count, uint32_t size) {
   *pool = (struct pool){.size = size, .count = count, .free_n = count};
   pool->free = calloc(count, sizeof *pool->free);
   pool->taken = calloc(count, sizeof *pool->taken);
-  if (!pool->free || !pool->taken || map(pool) < 0) {
+  pool->chunks = calloc(count, sizeof *pool->chunks);
+  if (!pool->free || !pool->taken || !pool->chunks || map(pool) < 0) {
     pool_deinit(pool);
     return -ENOMEM;
   }
@@ -34,6 +36,12 @@ int pool_init(struct pool *pool, uint32_t count, uint32_t size) {
 
 void pool_deinit(struct pool *pool) {
   if (pool->base) munmap(pool->base, (size_t)pool->count * pool->size);
+  while (pool->spare) {
+    struct chunk *c = pool->spare;
+    pool->spare = c->next;
+    free(c);
+  }
+  free(pool->chunks);
   free(pool->free);
   free(pool->taken);
   *pool = (struct pool){0};

@@ -12,6 +12,8 @@
 
 #include "base.h"
 
+struct chunk;
+
 struct pool {
   unsigned char *base;
   uint32_t size;   /* bytes in a buffer */
@@ -19,6 +21,9 @@ struct pool {
   uint32_t free_n; /* how many are free */
   uint16_t *free;  /* stack of free ids, where the driver picks from it */
   bool *taken;
+  struct chunk *chunks; /* one for each buffer: inq.h lists it without malloc */
+  struct chunk *spare;  /* heap chunks kept for reuse, likewise */
+  unsigned spare_n;
   void (*on_give)(struct pool *pool, uint16_t id); /* NULL: the stack */
   void *driver;
 };

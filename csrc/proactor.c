@@ -58,6 +58,7 @@ int proactor_open(struct proactor *p, const struct proactor_options *o) {
   list_init(&p->hooks);
   list_init(&p->handles);
   list_init(&p->lingering);
+  list_init(&p->objects);
   struct driver_options with = o->with;
   if (!with.buffers) with.buffers = BUFFERS;
   if (!with.buffer_size) with.buffer_size = BUFFER_SIZE;
@@ -76,7 +77,6 @@ static void finish_now(struct proactor *p, struct op *op, int32_t res) {
 
 static void submit_timer(struct proactor *p, struct op *op) {
   op->deadline.fire = timer_fire;
-  op->owner = op->owner ? op->owner : p;
   int r = deadline_at(p, &op->deadline,
                       ns_after(proactor_now(p), op->arg.delay_ns));
   op_step(op, OP_SUBMITTED);
@@ -305,17 +305,11 @@ static void handle_free(struct handle *h) {
 }
 
 /* The sink of every close op: first whoever asked, then the end. */
-struct closer {
-  op_sink *sink;
-  void *owner;
-};
-
 static void close_sink(struct op *op, const struct op_result *r) {
-  struct closer *c = op->memory;
   struct proactor *p = op->owner;
   struct handle *h = op->handle;
-  op->owner = c ? c->owner : NULL;
-  if (c) c->sink(op, r);
+  op->owner = h->closer;
+  if (h->on_closed) h->on_closed(op, r);
   op->handle = NULL;
   handle_free(h);
   proactor_free(p, op);
@@ -346,13 +340,12 @@ void handle_cancel(struct proactor *p, struct handle *h) {
   }
 }
 
-/* Without memory for the closer nobody is told, but the handle closes. */
 void handle_close(struct proactor *p, struct handle *h, op_sink *sink,
                   void *owner) {
   assert(!h->closing);
   h->closing = true;
-  if (sink && (h->close_op->memory = malloc(sizeof(struct closer))))
-    *(struct closer *)h->close_op->memory = (struct closer){sink, owner};
+  h->on_closed = sink;
+  h->closer = owner;
   handle_cancel(p, h);
   if (!h->inflight) handle_end(p, h);
 }
@@ -414,11 +407,15 @@ static void leak_loudly(struct proactor *p) {
           p->inflight);
 }
 
-bool proactor_close(struct proactor *p, uint64_t limit_ns) {
+bool proactor_end(struct proactor *p, uint64_t limit_ns) {
   p->closing = true;
   cancel_all(p);
   close_handles(p);
-  bool drained = drain(p, limit_ns);
+  return drain(p, limit_ns);
+}
+
+bool proactor_close(struct proactor *p, uint64_t limit_ns) {
+  bool drained = proactor_end(p, limit_ns);
   p->driver->class->close(p->driver, drained);
   if (drained)
     op_table_deinit(&p->ops);

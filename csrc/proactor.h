@@ -40,9 +40,11 @@ struct proactor {
   struct driver *driver;
   struct op_table ops;
   struct heap deadlines;
-  struct list backlog;   /* struct op.queue: QUEUED, the driver had no room */
-  struct list hooks;     /* struct hook */
-  struct list handles;   /* struct handle.link */
+  struct list backlog; /* struct op.queue: QUEUED, the driver had no room */
+  struct list hooks;   /* struct hook */
+  struct list handles; /* struct handle.link */
+  struct list
+      objects; /* layer 4: what holds a handle and must learn of the end */
   struct list lingering; /* struct stream.link: closing in the background */
   unsigned inflight;     /* ops */
   bool closing;          /* new ops end with -ECANCELED at once */
@@ -63,6 +65,10 @@ int proactor_open(struct proactor *p, const struct proactor_options *o);
  * reaps until it has ended, at most limit_ns; false: it has not, and what it
  * uses was leaked (O5). */
 bool proactor_close(struct proactor *p, uint64_t limit_ns);
+
+/* The first half: refuse new ops, cancel, reap until nothing is in flight.
+ * Results that were not taken are still with their sinks. */
+bool proactor_end(struct proactor *p, uint64_t limit_ns);
 
 static inline uint64_t proactor_now(struct proactor *p) {
   return p->driver->class->now(p->driver);

@@ -1,0 +1,192 @@
+/* inq.c - the queue of received bytes. See inq.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "inq.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+
+enum {
+  COPY_MAX = 2048,  /* payloads up to this are copied out */
+  CHUNK_CAP = 4032, /* with its header a 4 KiB block */
+  SPARE_MAX = 64,   /* heap chunks kept for reuse */
+};
+
+struct chunk *chunk_new(struct pool *pool, size_t cap) {
+  struct chunk *c = pool->spare;
+  if (cap <= CHUNK_CAP && c) {
+    pool->spare = c->next;
+    pool->spare_n--;
+  } else {
+    size_t room = cap <= CHUNK_CAP ? CHUNK_CAP : cap;
+    if (room > UINT32_MAX || fault_point("chunk_new")) return NULL;
+    c = malloc(sizeof *c + room);
+    if (!c) return NULL;
+    c->cap = (uint32_t)room;
+  }
+  c->next = NULL;
+  c->data = (unsigned char *)(c + 1);
+  c->start = c->end = 0;
+  c->bid = -1;
+  return c;
+}
+
+void chunk_free(struct pool *pool, struct chunk *c) {
+  if (c->bid >= 0) {
+    pool_give(pool, (uint16_t)c->bid);
+  } else if (c->cap == CHUNK_CAP && pool->spare_n < SPARE_MAX) {
+    c->next = pool->spare;
+    pool->spare = c;
+    pool->spare_n++;
+  } else {
+    free(c);
+  }
+}
+
+void inq_clear(struct inq *q) {
+  while (q->first) {
+    struct chunk *c = q->first;
+    q->first = c->next;
+    chunk_free(q->pool, c);
+  }
+  q->last = NULL;
+  q->len = q->scanned = 0;
+}
+
+void inq_add_chunk(struct inq *q, struct chunk *c) {
+  c->next = NULL;
+  if (q->last)
+    q->last->next = c;
+  else
+    q->first = c;
+  q->last = c;
+  q->len += c->end - c->start;
+}
+
+static size_t tail_room(const struct inq *q) {
+  struct chunk *c = q->last;
+  return c && c->bid < 0 ? c->cap - c->end : 0;
+}
+
+static void tail_put(struct inq *q, const void *bytes, size_t n) {
+  struct chunk *c = q->last;
+  memcpy(c->data + c->end, bytes, n);
+  c->end += (uint32_t)n;
+  q->len += n;
+}
+
+int inq_append(struct inq *q, const void *bytes, size_t n) {
+  if (n == 0) return 0;
+  if (tail_room(q) < n) {
+    struct chunk *c = chunk_new(q->pool, n);
+    if (!c) return -ENOMEM;
+    inq_add_chunk(q, c);
+  }
+  tail_put(q, bytes, n);
+  return 0;
+}
+
+int inq_unread(struct inq *q, const void *bytes, size_t n) {
+  if (n == 0) return 0;
+  struct chunk *c = chunk_new(q->pool, n);
+  if (!c) return -ENOMEM;
+  memcpy(c->data, bytes, n);
+  c->end = (uint32_t)n;
+  c->next = q->first;
+  q->first = c;
+  if (!q->last) q->last = c;
+  q->len += n;
+  q->scanned = 0;
+  return 0;
+}
+
+/* Large payloads stay in their buffer while the pool has enough of them. */
+static bool worth_copying(const struct pool *pool, size_t n) {
+  return n <= COPY_MAX || pool->free_n < pool->count / 4;
+}
+
+void inq_add_buffer(struct inq *q, uint16_t bid, size_t n) {
+  unsigned char *data = pool_at(q->pool, bid);
+  if (worth_copying(q->pool, n) && inq_append(q, data, n) == 0) {
+    pool_give(q->pool, bid);
+    return;
+  }
+  struct chunk *c = &q->pool->chunks[bid];
+  *c = (struct chunk){.data = data, .end = (uint32_t)n, .bid = bid};
+  inq_add_chunk(q, c);
+}
+
+const unsigned char *inq_peek(const struct inq *q, size_t *n) {
+  const struct chunk *c = q->first;
+  *n = c ? c->end - c->start : 0;
+  return c ? c->data + c->start : NULL;
+}
+
+static void drop_first(struct inq *q) {
+  struct chunk *c = q->first;
+  q->first = c->next;
+  if (!q->first) q->last = NULL;
+  chunk_free(q->pool, c);
+}
+
+void inq_consume(struct inq *q, size_t n) {
+  assert(n <= q->len);
+  q->len -= n;
+  q->scanned = n < q->scanned ? q->scanned - n : 0;
+  while (n > 0) {
+    struct chunk *c = q->first;
+    size_t part = min_size(n, c->end - c->start);
+    c->start += (uint32_t)part;
+    n -= part;
+    if (c->start == c->end) drop_first(q);
+  }
+}
+
+void inq_copy(const struct inq *q, void *into, size_t n) {
+  unsigned char *to = into;
+  assert(n <= q->len);
+  for (const struct chunk *c = q->first; n > 0; c = c->next) {
+    size_t part = min_size(n, c->end - c->start);
+    memcpy(to, c->data + c->start, part);
+    to += part;
+    n -= part;
+  }
+}
+
+void inq_take(struct inq *q, void *into, size_t n) {
+  inq_copy(q, into, n);
+  inq_consume(q, n);
+}
+
+const unsigned char *inq_gather(struct inq *q, size_t n) {
+  size_t have;
+  const unsigned char *at = inq_peek(q, &have);
+  if (have >= n) return at;
+  struct chunk *c = chunk_new(q->pool, n);
+  if (!c) return NULL;
+  size_t scanned = q->scanned;
+  inq_take(q, c->data, n);
+  c->end = (uint32_t)n;
+  c->next = q->first;
+  q->first = c;
+  if (!q->last) q->last = c;
+  q->len += n;
+  q->scanned = scanned;
+  return c->data;
+}
+
+ssize_t inq_find(struct inq *q, unsigned char byte) {
+  size_t before = 0;
+  for (const struct chunk *c = q->first; c; c = c->next) {
+    size_t n = c->end - c->start;
+    size_t skip = q->scanned > before ? min_size(q->scanned - before, n) : 0;
+    const unsigned char *at = c->data + c->start;
+    const unsigned char *hit = memchr(at + skip, byte, n - skip);
+    if (hit) return (ssize_t)(before + (size_t)(hit - at) + 1);
+    before += n;
+  }
+  q->scanned = q->len;
+  return -1;
+}

@@ -1,0 +1,176 @@
+/* listener.c - accepting without loss. See listener.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "listener.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+
+enum { BACKOFF_MS = 50 };
+
+static void backoff_over(struct deadline *d);
+
+struct listener *listener_new(struct proactor *p, struct handle *h) {
+  struct listener *l =
+      fault_point("listener_new") ? NULL : calloc(1, sizeof *l);
+  if (!l) return NULL;
+  l->p = p;
+  l->handle = h;
+  list_init(&l->waiters);
+  l->backoff.fire = backoff_over;
+  return l;
+}
+
+/* -- the ring of parked descriptors -- */
+
+static int grow(struct listener *l) {
+  unsigned cap = l->parked_cap ? l->parked_cap * 2 : 16;
+  int *bigger = fault_point("listener_grow") ? NULL : calloc(cap, sizeof(int));
+  if (!bigger) return -ENOMEM;
+  for (unsigned i = 0; i < l->parked_n; i++)
+    bigger[i] = l->parked[(l->parked_at + i) % l->parked_cap];
+  free(l->parked);
+  l->parked = bigger;
+  l->parked_cap = cap;
+  l->parked_at = 0;
+  return 0;
+}
+
+/* Without memory for it the client is turned away, and counted. */
+static void park(struct listener *l, int fd) {
+  if (l->parked_n == l->parked_cap && grow(l) < 0) {
+    struct sys *sys = proactor_sys(l->p);
+    sys->class->close(sys, fd);
+    l->p->stats.accepts_dropped++;
+    return;
+  }
+  l->parked[(l->parked_at + l->parked_n++) % l->parked_cap] = fd;
+}
+
+static int unpark(struct listener *l) {
+  int fd = l->parked[l->parked_at];
+  l->parked_at = (l->parked_at + 1) % l->parked_cap;
+  l->parked_n--;
+  return fd;
+}
+
+/* -- accepting -- */
+
+/* accept(2): errors of the network under a new connection are to be tried
+ * again, like EAGAIN; the firewall's EPERM and a client that has left too. */
+static bool passing(int res) {
+  switch (-res) {
+  case ECONNABORTED:
+  case EPERM:
+  case EPROTO:
+  case ENETDOWN:
+  case ENOPROTOOPT:
+  case EHOSTDOWN:
+  case ENONET:
+  case EHOSTUNREACH:
+  case EOPNOTSUPP:
+  case ENETUNREACH:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* Descriptors or memory are short: trying at once would spin. */
+static void failed(struct listener *l, int res) {
+  uint64_t at = ns_after(proactor_now(l->p), BACKOFF_MS * NS_PER_MS);
+  l->err = res;
+  deadline_at(l->p, &l->backoff, at);
+  waiter_wake_first(&l->waiters);
+}
+
+static void accepted(struct listener *l, int fd) {
+  park(l, fd);
+  if (list_empty(&l->waiters))
+    l->p->stats.accepts_parked++;
+  else
+    waiter_wake_first(&l->waiters);
+}
+
+static void accept_sink(struct op *op, const struct op_result *r) {
+  struct listener *l = op->owner;
+  bool more = r->flags & RESULT_MORE;
+  if (r->res >= 0) accepted(l, r->res);
+  if (more && l->parked_n >= LISTENER_PARK_MAX) proactor_cancel(l->p, op);
+  if (more) return;
+  l->accept = NULL;
+  proactor_free(l->p, op);
+  if (l->closing) return;
+  if (r->res < 0 && r->res != -ECANCELED && !passing(r->res))
+    failed(l, r->res);
+  else if (!list_empty(&l->waiters))
+    listener_arm(l);
+}
+
+void listener_arm(struct listener *l) {
+  if (l->accept || l->closing || deadline_set(&l->backoff)) return;
+  if (l->parked_n >= LISTENER_PARK_MAX) return;
+  struct op *op = proactor_op(l->p, &op_accept_multi);
+  if (!op) {
+    failed(l, -ENOMEM);
+    return;
+  }
+  op->handle = l->handle;
+  op->sink = accept_sink;
+  op->owner = l;
+  l->accept = op;
+  proactor_submit(l->p, op);
+}
+
+static void backoff_over(struct deadline *d) {
+  struct listener *l = container_of(d, struct listener, backoff);
+  if (!list_empty(&l->waiters)) listener_arm(l);
+}
+
+int listener_take(struct listener *l) {
+  if (l->parked_n) {
+    int fd = unpark(l);
+    if (l->parked_n < LISTENER_PARK_MAX / 2) listener_arm(l);
+    return fd;
+  }
+  int err = l->err;
+  l->err = 0;
+  return err ? err : -EAGAIN;
+}
+
+void listener_untake(struct listener *l, int fd) {
+  park(l, fd); /* there is room: it was just taken */
+  for (unsigned i = l->parked_n - 1; i > 0; i--) {
+    unsigned a = (l->parked_at + i) % l->parked_cap;
+    unsigned b = (l->parked_at + i - 1) % l->parked_cap;
+    l->parked[a] = l->parked[b];
+  }
+  l->parked[l->parked_at] = fd;
+}
+
+void listener_pass_on(struct listener *l) {
+  if (l->parked_n || l->err) waiter_wake_first(&l->waiters);
+}
+
+/* -- closing -- */
+
+static void closed_sink(struct op *op, const struct op_result *r) {
+  struct listener *l = op->owner;
+  (void)r;
+  struct sys *sys = proactor_sys(l->p);
+  while (l->parked_n) { /* also those that came while it closed */
+    sys->class->close(sys, unpark(l));
+    l->p->stats.accepts_dropped++;
+  }
+  free(l->parked);
+  free(l);
+}
+
+void listener_close(struct listener *l) {
+  l->closing = true;
+  deadline_clear(l->p, &l->backoff);
+  waiter_wake_all(&l->waiters);
+  handle_close(l->p, l->handle, closed_sink, l);
+}

@@ -1,0 +1,44 @@
+/* listener.h - a listening socket and the connections it holds for you.
+ *
+ * One multishot accept, armed at the first accept and kept armed. What comes
+ * while nobody waits is parked for the next accept (O6), so a client whose
+ * accept was cancelled or timed out is never lost; when too many are parked,
+ * accepting stops and the kernel's backlog holds the rest.
+ * Owns its handle and the parked descriptors; frees itself when closed.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_LISTENER_H
+#define PROA_LISTENER_H
+
+#include "proactor.h"
+
+enum { LISTENER_PARK_MAX = 256 };
+
+struct listener {
+  struct proactor *p;
+  struct handle *handle;
+  struct op *accept; /* armed, or NULL */
+  struct list waiters;
+  int *parked; /* ring of descriptors */
+  unsigned parked_at, parked_n, parked_cap;
+  int err; /* accepting failed with this; the next caller is told */
+  struct deadline backoff;
+  bool closing;
+};
+
+struct listener *listener_new(struct proactor *p, struct handle *h);
+
+/* The next parked connection (>= 0, the caller's), -EAGAIN: wait, or an
+ * error that the caller is to be told. */
+int listener_take(struct listener *l);
+/* Back to the front: the caller could not use it. */
+void listener_untake(struct listener *l, int fd);
+/* Somebody waits now: see to it that connections come. */
+void listener_arm(struct listener *l);
+/* A waiter that was woken leaves without taking: let another one look. */
+void listener_pass_on(struct listener *l);
+
+/* Parked connections are closed and counted. l is gone afterwards. */
+void listener_close(struct listener *l);
+
+#endif

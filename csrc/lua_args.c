@@ -1,0 +1,351 @@
+/* lua_args.c - maps the argument and result kinds of op classes.
+ *
+ * Arguments are all checked, and may raise, before an op or any memory is
+ * taken; then the op is filled. One letter of op.h's enum op_arg each; a new
+ * kind is one function here.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "lua_args.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua_buffer.h"
+#include "lua_core.h"
+#include "lua_fd.h"
+#include "lua_net.h"
+
+/* What was read from the stack so far; pointers into Lua values on it. */
+struct parsed {
+  lua_State *L;
+  struct proactor *p;
+  int arg; /* the next index */
+  struct handle *handle;
+  struct buf *buf;
+  const char *bytes; /* a string to send */
+  size_t len, at;
+  int64_t off;
+  struct address address;
+  bool has_address;
+  uint64_t delay_ns;
+  const char *path;
+  int flags;
+  unsigned mode;
+  int how;
+  short events;
+  char host[256], service[32];
+  int parts; /* the index of a list of strings */
+  int keep_fd, keep_bytes;
+};
+
+/* -- one function a kind -- */
+
+static void parse_fd(struct parsed *a) {
+  a->handle = check_fd(a->L, a->p, a->arg)->handle;
+  a->keep_fd = a->arg++;
+}
+
+static void parse_into(struct parsed *a) {
+  a->buf = check_buffer(a->L, a->arg);
+  opt_range(a->L, a->arg + 1, a->buf->len, &a->at, &a->len);
+  a->arg += 3;
+}
+
+static void parse_bytes(struct parsed *a) {
+  a->buf = test_buffer(a->L, a->arg);
+  if (a->buf) {
+    parse_into(a);
+    return;
+  }
+  size_t len;
+  const char *bytes = luaL_checklstring(a->L, a->arg, &len);
+  opt_range(a->L, a->arg + 1, len, &a->at, &a->len);
+  a->bytes = bytes + a->at;
+  a->keep_bytes = a->arg;
+  a->arg += 3;
+}
+
+static void parse_parts(struct parsed *a) {
+  luaL_checktype(a->L, a->arg, LUA_TTABLE);
+  lua_Integer n = luaL_len(a->L, a->arg);
+  luaL_argcheck(a->L, n >= 1 && n <= 64, a->arg, "1 to 64 strings expected");
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (lua_rawgeti(a->L, a->arg, i) != LUA_TSTRING)
+      luaL_argerror(a->L, a->arg, "a list of strings expected");
+    lua_pop(a->L, 1);
+  }
+  a->flags = (int)n;
+  a->parts = a->keep_bytes = a->arg++;
+}
+
+static void parse_offset(struct parsed *a) {
+  lua_Integer off = luaL_optinteger(a->L, a->arg, -1);
+  luaL_argcheck(a->L, lua_isnoneornil(a->L, a->arg) || off >= 0, a->arg,
+                "an offset is not negative");
+  a->off = off;
+  a->arg++;
+}
+
+static void parse_address(struct parsed *a) {
+  check_address(a->L, a->arg++, ADDRESS_CONNECT, &a->address);
+  a->has_address = true;
+}
+
+static void parse_seconds(struct parsed *a) {
+  a->delay_ns = ns_from_seconds(luaL_checknumber(a->L, a->arg++));
+}
+
+static void parse_path(struct parsed *a) {
+  size_t len;
+  a->path = luaL_checklstring(a->L, a->arg, &len);
+  luaL_argcheck(a->L, strlen(a->path) == len, a->arg,
+                "a path has no zero bytes");
+  a->arg++;
+}
+
+/* "r", "r+", "w", "w+", "a", "a+" as io.open; "x" after them: must be new */
+static int open_flags(const char *mode) {
+  bool plus = strchr(mode, '+'), x = strchr(mode, 'x');
+  int access = plus ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
+  if (strspn(mode + 1, "+xb") != strlen(mode + 1)) return -1;
+  switch (mode[0]) {
+  case 'r':
+    return access;
+  case 'w':
+    return access | O_CREAT | (x ? O_EXCL : O_TRUNC);
+  case 'a':
+    return access | O_CREAT | O_APPEND | (x ? O_EXCL : 0);
+  default:
+    return -1;
+  }
+}
+
+static void parse_mode(struct parsed *a) {
+  const char *mode = luaL_optstring(a->L, a->arg, "r");
+  a->flags = mode[0] ? open_flags(mode) : -1;
+  luaL_argcheck(a->L, a->flags >= 0, a->arg, "invalid mode");
+  a->mode = (unsigned)luaL_optinteger(a->L, a->arg + 1, 0666);
+  a->arg += 2;
+}
+
+static void parse_how(struct parsed *a) {
+  static const char *const names[] = {"r", "w", "rw", NULL};
+  static const int values[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
+  a->how = values[luaL_checkoption(a->L, a->arg++, "rw", names)];
+}
+
+static void parse_events(struct parsed *a) {
+  static const char *const names[] = {"r", "w", "rw", NULL};
+  static const short values[] = {POLLIN, POLLOUT, POLLIN | POLLOUT};
+  a->events = values[luaL_checkoption(a->L, a->arg++, "r", names)];
+}
+
+static void parse_host(struct parsed *a) {
+  const char *host = luaL_checkstring(a->L, a->arg);
+  const char *service = luaL_optstring(a->L, a->arg + 1, "0");
+  luaL_argcheck(a->L, strlen(host) < sizeof a->host, a->arg, "too long");
+  luaL_argcheck(a->L, strlen(service) < sizeof a->service, a->arg + 1,
+                "too long");
+  strcpy(a->host, host);
+  strcpy(a->service, service);
+  a->arg += 2;
+}
+
+static void parse_flag(struct parsed *a) {
+  a->flags = lua_toboolean(a->L, a->arg++);
+}
+
+static void parse_one(struct parsed *a, enum op_arg kind) {
+  static void (*const parse[])(struct parsed *) = {
+      [ARG_FD] = parse_fd,           [ARG_INTO] = parse_into,
+      [ARG_BYTES] = parse_bytes,     [ARG_PARTS] = parse_parts,
+      [ARG_OFFSET] = parse_offset,   [ARG_ADDRESS] = parse_address,
+      [ARG_SECONDS] = parse_seconds, [ARG_PATH] = parse_path,
+      [ARG_MODE] = parse_mode,       [ARG_HOW] = parse_how,
+      [ARG_EVENTS] = parse_events,   [ARG_FLAG] = parse_flag,
+      [ARG_HOST] = parse_host};
+  _Static_assert(countof(parse) == ARG_HOST + 1, "a kind has no parser");
+  parse[kind](a);
+}
+
+/* -- filling the op; nothing here raises -- */
+
+static void *op_memory(struct op *op, const void *from, size_t len) {
+  op->memory = malloc(len);
+  if (op->memory) memcpy(op->memory, from, len);
+  return op->memory;
+}
+
+struct parts {
+  struct msghdr msg;
+  struct iovec iov[64];
+};
+
+static bool fill_parts(struct op *op, const struct parsed *a) {
+  struct parts *m = op->memory = calloc(1, sizeof *m);
+  if (!m) return false;
+  m->msg.msg_iov = m->iov;
+  m->msg.msg_iovlen = (size_t)a->flags;
+  for (int i = 0; i < a->flags; i++) {
+    lua_rawgeti(a->L, a->parts, i + 1);
+    size_t len;
+    m->iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(a->L, -1, &len);
+    m->iov[i].iov_len = len;
+    op->io.len += len;
+    lua_pop(a->L, 1);
+  }
+  op->arg.msg = &m->msg;
+  return true;
+}
+
+static bool fill_query(struct op *op, const struct parsed *a) {
+  struct resolve_query q;
+  memcpy(q.host, a->host, sizeof q.host);
+  memcpy(q.service, a->service, sizeof q.service);
+  return op_memory(op, &q, sizeof q) != NULL;
+}
+
+static bool fill_memory(struct op *op, const struct parsed *a) {
+  if (a->parts) return fill_parts(op, a);
+  if (a->host[0]) return fill_query(op, a);
+  if (a->has_address)
+    return (op->arg.address = op_memory(op, &a->address, sizeof a->address)) !=
+           NULL;
+  if (!a->path) return true;
+  op->arg.open.flags = a->flags;
+  op->arg.open.mode = a->mode;
+  return (op->arg.open.path = op_memory(op, a->path, strlen(a->path) + 1)) !=
+         NULL;
+}
+
+static void fill_bytes(struct op *op, const struct parsed *a) {
+  if (a->buf) {
+    op_borrow(op, a->buf);
+    op->io.ptr = a->buf->data + a->at;
+  } else {
+    op->io.ptr = (unsigned char *)(uintptr_t)a->bytes; /* only ever read */
+  }
+  op->io.len = a->len;
+}
+
+static bool fill(struct op *op, const struct parsed *a) {
+  op->handle = a->handle;
+  op->io.off = a->off;
+  op->io.flags = a->flags;
+  if (op->class->flags & (OP_FILLS | OP_EMPTIES)) fill_bytes(op, a);
+  if (op->class == &op_shutdown) op->arg.how = a->how;
+  if (op->class == &op_ready) op->arg.events = a->events;
+  if (op->class == &op_timer) op->arg.delay_ns = a->delay_ns;
+  return fill_memory(op, a);
+}
+
+/* The fd object and the string stay alive with the op. */
+static int anchor(lua_State *L, const struct parsed *a) {
+  if (!a->keep_fd && !a->keep_bytes) return 0;
+  lua_createtable(L, 2, 0);
+  if (a->keep_fd) lua_pushvalue(L, a->keep_fd);
+  if (a->keep_fd) lua_rawseti(L, -2, 1);
+  if (a->keep_bytes) lua_pushvalue(L, a->keep_bytes);
+  if (a->keep_bytes) lua_rawseti(L, -2, 2);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+struct op *args_op(lua_State *L, struct proactor *p,
+                   const struct op_class *class, int first) {
+  struct parsed a = {.L = L, .p = p, .arg = first, .off = -1};
+  if (class->flags & OP_MULTISHOT)
+    luaL_error(L, "%s belongs to listeners and streams", class->name);
+  for (int i = 0; class->args[i] != ARG_END; i++) parse_one(&a, class->args[i]);
+  int kept = anchor(L, &a);
+  struct op *op = proactor_op(p, class);
+  bool filled = op && fill(op, &a);
+  if (!filled) {
+    if (op) proactor_free(p, op);
+    luaL_unref(L, LUA_REGISTRYINDEX, kept ? kept : LUA_NOREF);
+    luaL_error(L, "not enough memory");
+  }
+  op->anchor = kept;
+  return op;
+}
+
+/* -- results -- */
+
+static int push_events(lua_State *L, int32_t res) {
+  bool r = res & (POLLIN | POLLHUP | POLLERR | POLLRDHUP);
+  bool w = res & (POLLOUT | POLLERR);
+  lua_pushstring(L, r && w ? "rw" : r ? "r" : "w");
+  return 1;
+}
+
+static int push_addresses(lua_State *L, const struct op *op, int32_t n) {
+  const struct address *at = op->memory;
+  char text[ADDRESS_TEXT_MAX];
+  lua_createtable(L, n, 0);
+  for (int32_t i = 0; i < n; i++) {
+    lua_pushlstring(L, text, address_format(&at[i], text));
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static int push_result_fd(lua_State *L, struct proactor *p, int fd) {
+  int r = push_fd(L, p, fd, true);
+  if (r >= 0) return 1;
+  struct sys *sys = proactor_sys(p);
+  sys->class->close(sys, fd);
+  return push_errno(L, NULL, r);
+}
+
+static int push_value(lua_State *L, struct proactor *p, struct op *op,
+                      int32_t res) {
+  switch (op->class->value) {
+  case VALUE_COUNT:
+    lua_pushinteger(L, res);
+    return 1;
+  case VALUE_RECV:
+    if (res == 0 && op->io.len > 0)
+      lua_pushnil(L);
+    else
+      lua_pushinteger(L, res);
+    return 1;
+  case VALUE_FD:
+    return push_result_fd(L, p, res);
+  case VALUE_EVENTS:
+    return push_events(L, res);
+  case VALUE_LIST:
+    return push_addresses(L, op, res);
+  case VALUE_TRUE:
+  case VALUE_BYTES:
+    break;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* "connect 127.0.0.1:80", "open /nowhere", "recv" */
+static void describe(const struct op *op, char *into, size_t len) {
+  char text[ADDRESS_TEXT_MAX];
+  const struct resolve_query *q = op->memory;
+  if (op->class == &op_connect && op->memory) {
+    address_format(op->memory, text);
+    snprintf(into, len, "connect %s", text);
+  } else if (op->class == &op_open && op->memory) {
+    snprintf(into, len, "open %s", (const char *)op->memory);
+  } else if (op->class == &op_resolve && q) {
+    snprintf(into, len, "resolve %s", q->host);
+  } else {
+    snprintf(into, len, "%s", op->class->name);
+  }
+}
+
+int args_push_result(lua_State *L, struct proactor *p, struct op *op,
+                     int32_t res) {
+  char what[PATH_MAX + 16];
+  if (res >= 0) return push_value(L, p, op, res);
+  describe(op, what, sizeof what);
+  return push_errno(L, what, res);
+}

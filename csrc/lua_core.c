@@ -1,0 +1,362 @@
+/* lua_core.c - the runtime of one Lua state: birth, opening, death.
+ *
+ * Owns struct runtime, in a userdata that luaopen makes first, so that its
+ * finaliser comes after those of all handles. Also what the bindings share:
+ * results, classes, limits. The parts open themselves in luaopen_proa_core.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "lua_core.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "errname.h"
+
+static const char runtime_key = 0, module_key = 0;
+
+#define DRAIN_NS (2 * NS_PER_S) /* O5: how long a dying state may take */
+
+/* -- fork (O8): the child's copy of the ring is not to be touched -- */
+
+static atomic_uint forks;
+
+static void count_fork(void) {
+  atomic_fetch_add(&forks, 1);
+}
+
+/* -- access -- */
+
+struct runtime *rt_get(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  struct runtime *rt = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  assert(rt && "luaopen_proa_core has run");
+  return rt;
+}
+
+static bool forked(const struct runtime *rt) {
+  return rt->forks != atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
+bool rt_gone(const struct runtime *rt) {
+  return rt->closed || (rt->open && forked(rt));
+}
+
+static int open_failed(lua_State *L, struct runtime *rt, int r) {
+  char text[80];
+  if (rt->proactor.refused[0])
+    return luaL_error(L, "proa cannot start: %s", rt->proactor.refused);
+  return luaL_error(L, "proa cannot start: %s",
+                    err_text(-r, text, sizeof text));
+}
+
+static void choose_driver(struct runtime *rt) {
+  const char *env = getenv("PROA_DRIVER"), *seed = getenv("PROA_SIM_SEED");
+  if (!rt->options.driver && env && env[0]) {
+    snprintf(rt->driver, sizeof rt->driver, "%s", env);
+    rt->options.driver = rt->driver;
+  }
+  if (!rt->options.with.seed && seed)
+    rt->options.with.seed = strtoull(seed, NULL, 10);
+}
+
+struct runtime *rt_open(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  if (rt->closed) luaL_error(L, "proa: this Lua state is closing");
+  if (rt->open && forked(rt))
+    luaL_error(L, "proa: this process was forked after proa had started; the "
+                  "child cannot use its parent's ring (start a new process "
+                  "instead)");
+  if (rt->open) return rt;
+  choose_driver(rt);
+  int r = proactor_open(&rt->proactor, &rt->options);
+  if (r < 0) open_failed(L, rt, r);
+  rt->forks = atomic_load(&forks);
+  rt->open = true;
+  signals_open(rt);
+  return rt;
+}
+
+struct proactor *rt_proactor(lua_State *L) {
+  return &rt_open(L)->proactor;
+}
+
+/* -- results -- */
+
+int push_fail(lua_State *L, const char *message, const char *code) {
+  lua_pushnil(L);
+  lua_pushstring(L, message);
+  lua_pushstring(L, code);
+  return 3;
+}
+
+int push_errno(lua_State *L, const char *what, int err) {
+  char text[80];
+  const char *name = err_name(-err);
+  err_text(-err, text, sizeof text);
+  lua_pushnil(L);
+  if (what)
+    lua_pushfstring(L, "%s: %s", what, text);
+  else
+    lua_pushstring(L, text);
+  if (err == -ECANCELED)
+    lua_pushliteral(L, "CANCELLED");
+  else if (name)
+    lua_pushstring(L, name);
+  else
+    lua_pushfstring(L, "E%d", -err);
+  return 3;
+}
+
+uint64_t opt_limit(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return NEVER_NS;
+  return ns_from_seconds(luaL_checknumber(L, arg));
+}
+
+void *new_object(lua_State *L, size_t size, const char *name, int uservalues) {
+  void *object = lua_newuserdatauv(L, size, uservalues);
+  memset(object, 0, size);
+  luaL_setmetatable(L, name);
+  return object;
+}
+
+void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                const luaL_Reg *meta) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, meta, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0); /* getmetatable gives false: not to be changed */
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
+void release_anchor(void *arg, int anchor) {
+  struct runtime *rt = arg;
+  if (anchor && lua_checkstack(rt->L, 4))
+    luaL_unref(rt->L, LUA_REGISTRYINDEX, anchor);
+}
+
+/* -- setup, info, stats -- */
+
+static unsigned opt_count(lua_State *L, const char *key, unsigned max) {
+  lua_Integer n = luaL_checkinteger(L, -1);
+  if (n < 1 || n > (lua_Integer)max)
+    luaL_error(L, "setup: %s is out of range (1 to %d)", key, (int)max);
+  return (unsigned)n;
+}
+
+static unsigned opt_power(lua_State *L, const char *key, unsigned max) {
+  unsigned n = opt_count(L, key, max);
+  if (n & (n - 1)) luaL_error(L, "setup: %s must be a power of two", key);
+  return n;
+}
+
+static void setup_driver(lua_State *L, struct proactor_options *o,
+                         char driver[16]) {
+  static const char *const names[] = {"auto", "uring", "poll", "sim", NULL};
+  const char *name = luaL_checkstring(L, -1);
+  for (int i = 0; names[i]; i++) {
+    if (strcmp(name, names[i]) != 0) continue;
+    snprintf(driver, 16, "%s", name);
+    o->driver = driver;
+    return;
+  }
+  luaL_error(L, "setup: unknown driver '%s' (auto, uring, poll, sim)", name);
+}
+
+/* One key and value on top of L. false: no such key. */
+bool setup_option(lua_State *L, const char *key, struct proactor_options *o,
+                  char driver[16]) {
+  struct driver_options *with = &o->with;
+  if (strcmp(key, "driver") == 0)
+    setup_driver(L, o, driver);
+  else if (strcmp(key, "entries") == 0)
+    with->entries = opt_power(L, key, 32768);
+  else if (strcmp(key, "cq_entries") == 0)
+    with->cq_entries = opt_power(L, key, 65536);
+  else if (strcmp(key, "buffers") == 0)
+    with->buffers = opt_power(L, key, 32768);
+  else if (strcmp(key, "buffer_size") == 0)
+    with->buffer_size = opt_count(L, key, 16 << 20);
+  else if (strcmp(key, "workers") == 0)
+    with->workers = opt_count(L, key, 1024);
+  else if (strcmp(key, "seed") == 0)
+    with->seed = (uint64_t)luaL_checkinteger(L, -1);
+  else
+    return false;
+  return true;
+}
+
+/* setup{driver=, entries=, cq_entries=, buffers=, buffer_size=, workers=,
+ * seed=}: before first use. */
+static int l_setup(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (rt->open)
+    return luaL_error(L, "setup comes before the first use of proa");
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (!setup_option(L, key, &rt->options, rt->driver))
+      return luaL_error(L, "setup: unknown option '%s'", key);
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+static void set_integer(lua_State *L, const char *key, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, key);
+}
+
+static int l_info(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  struct utsname un = {0};
+  uname(&un);
+  lua_newtable(L);
+  lua_pushliteral(L, PROA_VERSION);
+  lua_setfield(L, -2, "version");
+  lua_pushstring(L, p->driver->class->name);
+  lua_setfield(L, -2, "driver");
+  if (p->refused[0]) {
+    lua_pushstring(L, p->refused);
+    lua_setfield(L, -2, "refused");
+  }
+  lua_pushstring(L, un.release);
+  lua_setfield(L, -2, "kernel");
+  if (p->driver->entries) {
+    set_integer(L, "entries", p->driver->entries);
+    set_integer(L, "cq_entries", p->driver->cq_entries);
+  }
+  set_integer(L, "buffers", p->driver->pool.count);
+  set_integer(L, "buffer_size", p->driver->pool.size);
+  return 1;
+}
+
+static unsigned list_count(const struct list *l) {
+  unsigned n = 0;
+  list_each(l, k) n++;
+  return n;
+}
+
+static int l_stats(lua_State *L) {
+  struct runtime *rt = rt_open(L);
+  struct proactor *p = &rt->proactor;
+  struct proactor_stats *s = &p->stats;
+  lua_newtable(L);
+  set_integer(L, "ops_submitted", s->submitted);
+  set_integer(L, "ops_completed", s->completed);
+  set_integer(L, "ops_cancelled", s->cancels);
+  set_integer(L, "ops_in_flight", p->inflight);
+  set_integer(L, "ops_live", p->ops.live);
+  set_integer(L, "turns", s->turns);
+  set_integer(L, "enters", p->driver->enters);
+  set_integer(L, "accepts_parked", s->accepts_parked);
+  set_integer(L, "accepts_dropped", s->accepts_dropped);
+  set_integer(L, "bytes_in", s->bytes_in);
+  set_integer(L, "bytes_out", s->bytes_out);
+  set_integer(L, "enobufs", s->enobufs);
+  set_integer(L, "buffers_taken",
+              p->driver->pool.count - p->driver->pool.free_n);
+  set_integer(L, "buffer_bytes", buf_bytes_live());
+  set_integer(L, "handles", list_count(&p->handles));
+  set_integer(L, "lingering", list_count(&p->lingering));
+  set_integer(L, "deadlines", p->deadlines.len);
+  set_integer(L, "tasks", rt->live);
+  set_integer(L, "tasks_ended", rt->tasks_ended);
+  set_integer(L, "resumes", rt->resumes);
+  return 1;
+}
+
+/* -- birth and death -- */
+
+static int make_runtime(lua_State *L) {
+  struct runtime *rt = new_object(L, sizeof *rt, "proa.runtime", 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  rt->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lua_newtable(L);
+  rt->live_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  rt->on_error_ref = LUA_NOREF;
+  list_init(&rt->signal_waiters);
+  executor_init(rt);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  return 0;
+}
+
+/* What closes in the background gets its time, by its own linger limits. */
+static void wait_lingering(struct proactor *p) {
+  while (!list_empty(&p->lingering) && !p->broken)
+    if (proactor_turn(p, NEVER_NS) < 0) return;
+}
+
+/* lua_close (O5): end the tasks, let closing streams finish, drain. A child
+ * of fork leaves the ring alone. */
+static int runtime_gc(lua_State *L) {
+  struct runtime *rt = luaL_checkudata(L, 1, "proa.runtime");
+  if (rt->closed) return 0;
+  if (!rt->open || forked(rt)) {
+    rt->closed = true;
+    return 0;
+  }
+  rt->L = L;
+  signals_close(rt);
+  executor_shutdown(rt);
+  rt->closed = true;
+  wait_lingering(&rt->proactor);
+  proactor_close(&rt->proactor, DRAIN_NS);
+  ptrmap_deinit(&rt->coroutines);
+  rt->open = false;
+  return 0;
+}
+
+static void open_runtime(lua_State *L) {
+  static const luaL_Reg none[] = {{NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", runtime_gc}, {NULL, NULL}};
+  make_class(L, "proa.runtime", none, meta);
+  make_runtime(L);
+}
+
+static void register_fork(void) {
+  pthread_atfork(NULL, NULL, count_fork);
+}
+
+__attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  static const luaL_Reg functions[] = {
+      {"setup", l_setup}, {"info", l_info}, {"stats", l_stats}, {NULL, NULL}};
+  pthread_once(&once, register_fork);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
+    return 1; /* required again: there is one runtime in a state */
+  open_runtime(L);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
+  add_functions(L, functions);
+  open_executor(L);
+  open_run(L);
+  open_task(L);
+  open_scope(L);
+  open_coroutine(L);
+  open_future(L);
+  open_buffer(L);
+  open_fd(L);
+  open_op(L);
+  open_net(L);
+  open_stream(L);
+  open_listener(L);
+  open_proactor(L);
+  open_signal(L);
+  open_select(L);
+  return 1;
+}

@@ -1,0 +1,127 @@
+/* lua_core.h - the runtime of one Lua state, and what the bindings share.
+ *
+ * One struct runtime per Lua state, in a userdata that is made first and so
+ * finalised last: it owns the proactor, the executor's queues and the root
+ * task. It opens at first use, so that `require` costs nothing and setup{}
+ * can still choose. Only lua_*.c files may include lua.h, and only they may
+ * longjmp. Next: lua_task.h for tasks and awaiting.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_LUA_CORE_H
+#define PROA_LUA_CORE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <signal.h>
+
+#include "lua_task.h"
+#include "proactor.h"
+#include "ptrmap.h"
+
+#define PROA_VERSION "0.1.0-dev"
+
+enum { SIGNALS_MAX = 65 };
+
+struct runtime {
+  lua_State *L; /* the main thread */
+  struct proactor proactor;
+  bool open;      /* the proactor is */
+  bool closed;    /* lua_close has begun: handles behave as closed */
+  unsigned forks; /* of this process when it opened: see O8 */
+  struct proactor_options options;
+  char driver[16]; /* options.driver points here */
+  /* executor */
+  struct list ready; /* struct task.ready */
+  struct list tasks; /* struct task.all: live, in order of birth */
+  unsigned live;
+  uint32_t last_id;
+  struct task root;
+  struct group root_group, *run_group;
+  struct task *current;     /* whose code runs; NULL between tasks */
+  lua_State *volatile top;  /* the coroutine that runs; for the signal hook */
+  struct ptrmap coroutines; /* lua_State -> the task that awaits there */
+  unsigned external; /* waits that something outside this state may end */
+  bool pumping;
+  bool stopping;
+  int live_ref;     /* registry: tasks by slot, so that they stay alive */
+  int on_error_ref; /* registry: the handler, or LUA_NOREF */
+  uint64_t tasks_ended, resumes;
+  /* signals */
+  volatile sig_atomic_t interrupted;
+  volatile sig_atomic_t pending[SIGNALS_MAX];
+  struct list signal_waiters; /* struct waiter */
+  size_t told_bytes;          /* of buffers, to the collector */
+};
+
+/* The runtime of this state; the module has been opened. */
+struct runtime *rt_get(lua_State *L);
+/* The same, open for use; raises after close or fork or when it can't open. */
+struct runtime *rt_open(lua_State *L);
+struct proactor *rt_proactor(lua_State *L);
+
+/* true: handles of this state are closed for good (lua_close, fork). */
+bool rt_gone(const struct runtime *rt);
+
+/* -- results -- */
+
+/* nil, "what: text", "ENAME". Returns 3. what NULL: text alone. */
+int push_errno(lua_State *L, const char *what, int err);
+/* nil, message, code. Returns 3. */
+int push_fail(lua_State *L, const char *message, const char *code);
+
+/* An optional limit in seconds at arg: NEVER_NS when nil or absent. */
+uint64_t opt_limit(lua_State *L, int arg);
+
+/* A full userdata of that metatable with one user value, zeroed. */
+void *new_object(lua_State *L, size_t size, const char *name, int uservalues);
+
+/* Make a metatable: methods in __index, `meta` beside them. */
+void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                const luaL_Reg *meta);
+
+/* Take one option of setup{}; the value is on top. false: no such key. */
+bool setup_option(lua_State *L, const char *key, struct proactor_options *o,
+                  char driver[16]);
+
+/* Release an anchor; the arg is a runtime. Safe without room on any stack. */
+void release_anchor(void *rt, int anchor);
+
+/* -- the other files, in luaopen order -- */
+
+void open_executor(lua_State *L); /* run, spawn, tasks, sleep ... */
+void open_task(lua_State *L);
+void open_run(lua_State *L);       /* run, stop */
+void open_scope(lua_State *L);     /* timeout, shield */
+void open_coroutine(lua_State *L); /* resume, wrap, close */
+void open_future(lua_State *L);
+void open_op(lua_State *L);
+void open_buffer(lua_State *L);
+void open_fd(lua_State *L);
+void open_net(lua_State *L);
+void open_stream(lua_State *L);
+void open_listener(lua_State *L);
+void open_proactor(lua_State *L);
+void open_signal(lua_State *L);
+void open_select(lua_State *L);
+
+/* Close a coroutine: its <close> variables run. */
+static inline int close_thread(lua_State *co, lua_State *from) {
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  return lua_closethread(co, from);
+#else
+  (void)from;
+  return lua_resetthread(co);
+#endif
+}
+
+/* Add functions to the module table on top of the stack. */
+#define add_functions(L, list) luaL_setfuncs(L, list, 0)
+
+/* signals, lua_signal.c */
+void signals_open(struct runtime *rt);
+void signals_close(struct runtime *rt);
+void signals_pump_begin(struct runtime *rt);
+void signals_pump_end(struct runtime *rt);
+void signals_dispatch(struct runtime *rt);
+
+#endif

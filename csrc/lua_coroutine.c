@@ -1,0 +1,246 @@
+/* lua_coroutine.c - coroutine.resume, wrap and close inside a task.
+ *
+ * Equal to the stock functions, but when the resumed coroutine awaits, its
+ * yield is passed outward to the executor, and when the executor resumes the
+ * task, inward again: so a generator may await. The runtime's yield is known
+ * by the task's record (task.awaiting), never by a value. A coroutine that
+ * awaits can't be resumed or closed by anyone else.
+ * Scopes (timeouts) that a coroutine has entered when it yields to its
+ * resumer leave the task's stack with it and come back with it.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "lua_core.h"
+
+/* Registry: coroutine -> the innermost scope it took with it. Weak keys; the
+ * scopes are on the coroutine's own stack. */
+static const char detached_key = 0;
+
+static struct scope *take_detached(lua_State *L, int co) {
+  co = lua_absindex(L, co);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &detached_key);
+  lua_pushvalue(L, co);
+  lua_rawget(L, -2);
+  struct scope *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (s) {
+    lua_pushvalue(L, co);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+  }
+  lua_pop(L, 1);
+  return s;
+}
+
+static void keep_detached(lua_State *L, int co, struct scope *s) {
+  co = lua_absindex(L, co);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &detached_key);
+  lua_pushvalue(L, co);
+  lua_pushlightuserdata(L, s);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+static void attach_scopes(struct task *t, struct scope *top) {
+  struct scope *s = top;
+  for (;; s = s->outer) {
+    s->task = t;
+    if (s->cancelled) t->maybe_cancelled = true;
+    if (!s->outer) break;
+  }
+  s->outer = t->scope;
+  t->scope = top;
+}
+
+/* The scopes above `below`, as a stack of their own; NULL: none. */
+static struct scope *detach_scopes(struct task *t, struct scope *below) {
+  struct scope *top = t->scope;
+  if (top == below) return NULL;
+  struct scope *s = top;
+  for (;; s = s->outer) {
+    s->task = NULL;
+    if (s->outer == below) break;
+  }
+  s->outer = NULL;
+  t->scope = below;
+  return top;
+}
+
+/* -- resuming -- */
+
+static int resume_in(lua_State *L, lua_State *co, int nargs,
+                     struct scope *below);
+
+/* The executor resumed the task: on with the coroutine that awaited. The
+ * context is the task's innermost scope from before the resume. */
+static int resume_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lua_State *co = lua_tothread(L, 1);
+  ptrmap_remove(&rt_get(L)->coroutines, co);
+  return resume_in(L, co, 0, (struct scope *)ctx);
+}
+
+static int pass_outward(lua_State *L, lua_State *co, struct task *t,
+                        struct scope *below) {
+  if (ptrmap_set(&t->rt->coroutines, co, t) < 0)
+    return luaL_error(L, "not enough memory");
+  return lua_yieldk(L, 0, (lua_KContext)below, resume_k);
+}
+
+static bool is_wrap(lua_State *L) {
+  return lua_toboolean(L, lua_upvalueindex(1));
+}
+
+static int return_values(lua_State *L, lua_State *co, int n) {
+  if (!lua_checkstack(L, n + 1)) {
+    lua_pop(co, n);
+    return luaL_error(L, "too many results to resume");
+  }
+  if (!is_wrap(L)) lua_pushboolean(L, 1);
+  lua_xmove(co, L, n);
+  return n + (is_wrap(L) ? 0 : 1);
+}
+
+static int raise_with_place(lua_State *L) {
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+/* As the stock wrap: the dead coroutine's <close> variables run, and may
+ * replace the error. */
+static int raise_from(lua_State *L, lua_State *co) {
+  int status = lua_status(co);
+  if (status != LUA_OK && status != LUA_YIELD) {
+    status = close_thread(co, L);
+    if (status != LUA_OK) lua_xmove(co, L, 1);
+  }
+  return status == LUA_ERRMEM ? lua_error(L) : raise_with_place(L);
+}
+
+static int return_error(lua_State *L, lua_State *co) {
+  lua_xmove(co, L, 1);
+  if (is_wrap(L)) return raise_from(L, co);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static int resume_in(lua_State *L, lua_State *co, int nargs,
+                     struct scope *below) {
+  struct runtime *rt = rt_get(L);
+  struct task *t = rt->current;
+  lua_State *saved = rt->top;
+  int nres = 0;
+  /* Awaiting in co works only if its yield can pass through here. */
+  if (t && t->co) rt->top = saved == L && lua_isyieldable(L) ? co : NULL;
+  int status = lua_resume(co, L, nargs, &nres);
+  rt->top = saved;
+  if (status == LUA_YIELD && t && t->co && t->awaiting)
+    return pass_outward(L, co, t, below);
+  struct scope *taken = t ? detach_scopes(t, below) : NULL;
+  if (taken && status == LUA_YIELD) keep_detached(L, 1, taken);
+  if (status == LUA_OK || status == LUA_YIELD)
+    return return_values(L, co, nres);
+  return return_error(L, co);
+}
+
+/* A coroutine that awaits is its task's; the message is left on top. */
+static bool refused(lua_State *L, lua_State *co, const char *verb) {
+  struct task *t = ptrmap_get(&rt_get(L)->coroutines, co);
+  if (!t || lua_status(co) != LUA_YIELD) return false;
+  char label[96];
+  task_label(t, label, sizeof label);
+  lua_pushfstring(L, "cannot %s a coroutine that awaits in task %s", verb,
+                  label);
+  return true;
+}
+
+static int refuse_resume(lua_State *L) {
+  if (is_wrap(L)) return raise_with_place(L);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* The stack: 1 the coroutine, arguments above it. What else can't be resumed
+ * (dead, running) lua_resume says itself. */
+static int resume_thread(lua_State *L, lua_State *co) {
+  int nargs = lua_gettop(L) - 1;
+  if (refused(L, co, "resume")) return refuse_resume(L);
+  if (!lua_checkstack(co, nargs)) {
+    lua_pushliteral(L, "too many arguments to resume");
+    return refuse_resume(L);
+  }
+  struct task *t = rt_get(L)->current;
+  struct scope *below = t ? t->scope : NULL;
+  struct scope *taken = t ? take_detached(L, 1) : NULL;
+  if (taken) attach_scopes(t, taken);
+  lua_xmove(L, co, nargs);
+  return resume_in(L, co, nargs, below);
+}
+
+static lua_State *check_thread(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  if (!co) luaL_typeerror(L, 1, "coroutine");
+  return co;
+}
+
+static int l_resume(lua_State *L) {
+  return resume_thread(L, check_thread(L));
+}
+
+static int l_wrap_call(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  return resume_thread(L, lua_tothread(L, 1));
+}
+
+static int l_wrap(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushboolean(L, 1);
+  lua_State *co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, l_wrap_call, 2);
+  return 1;
+}
+
+/* close(co): the stock function unless co awaits. */
+static int l_close(lua_State *L) {
+  lua_State *co = check_thread(L);
+  if (refused(L, co, "close")) return raise_with_place(L);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* patch_coroutines(): once; the module is loaded once in a state */
+static int l_patch(lua_State *L) {
+  lua_getglobal(L, "coroutine");
+  if (!lua_istable(L, -1)) return 0;
+  lua_pushboolean(L, 0);
+  lua_pushcclosure(L, l_resume, 1);
+  lua_setfield(L, -2, "resume");
+  lua_pushcfunction(L, l_wrap);
+  lua_setfield(L, -2, "wrap");
+  lua_getfield(L, -1, "close");
+  lua_pushcclosure(L, l_close, 1);
+  lua_setfield(L, -2, "close");
+  return 0;
+}
+
+void open_coroutine(lua_State *L) {
+  static const luaL_Reg functions[] = {{"patch_coroutines", l_patch},
+                                       {NULL, NULL}};
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &detached_key);
+  add_functions(L, functions);
+}

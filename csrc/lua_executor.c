@@ -1,0 +1,621 @@
+/* lua_executor.c - the ready queue, awaiting, and the loop.
+ *
+ * Runs tasks, turns the proactor, decides who may await, and explains a
+ * program that can't go on. Coroutines are resumed here and nowhere else: not
+ * from a submit, a reap or a finaliser. Tasks as Lua sees them are in
+ * lua_task.c, cancelling in lua_scope.c, run() in lua_run.c.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lua_core.h"
+
+enum {
+  RESUMES_MAX = 256,   /* between two looks at the kernel: fairness */
+  BUDGET = 128,        /* awaits in one resume that need not wait */
+  SWALLOWED_MAX = 1000 /* cancellations a task may ignore */
+};
+
+void executor_init(struct runtime *rt) {
+  list_init(&rt->ready);
+  list_init(&rt->tasks);
+  group_init(&rt->root_group);
+  struct task *root = &rt->root;
+  link_init(&root->ready);
+  link_init(&root->all);
+  link_init(&root->member);
+  link_init(&root->wait.waiter.link);
+  list_init(&root->watchers);
+  root->rt = rt;
+  root->group = &rt->root_group;
+  root->scope = &root->base;
+  root->base.task = root;
+  root->state = TASK_RUNNING;
+  snprintf(root->name, sizeof root->name, "main chunk");
+  rt->current = root;
+}
+
+/* -- waking -- */
+
+static void end_wait(struct task *t) {
+  link_unlink(&t->wait.waiter.link);
+  deadline_clear(&t->rt->proactor, &t->wait.limit);
+  if (t->wait.class->external) t->rt->external--;
+}
+
+void task_wake(struct task *t, enum wait_end end) {
+  assert(t->state == TASK_WAITING && t->wait.end == WAIT_PENDING);
+  t->wait.end = (uint8_t)end;
+  end_wait(t);
+  t->state = TASK_READY;
+  if (t->co) list_push(&t->rt->ready, &t->ready);
+}
+
+static void wake_waiter(struct waiter *w) {
+  task_wake(container_of(w, struct task, wait.waiter), WAIT_READY);
+}
+
+/* An op that holds the user's buffer is asked, and wakes when it has ended. */
+void task_interrupt(struct task *t, enum wait_end end) {
+  if (t->state != TASK_WAITING || t->wait.asked) return;
+  t->wait.asked = (uint8_t)end;
+  const struct wait_class *c = t->wait.class;
+  if (c->withdraw && !c->withdraw(t)) return;
+  if (t->state == TASK_WAITING) task_wake(t, end);
+}
+
+static void limit_over(struct deadline *d) {
+  task_interrupt(container_of(d, struct task, wait.limit), WAIT_TIMEOUT);
+}
+
+/* -- may this await? -- */
+
+/* 5.4.4 and later refuse every lua_gc call while a finaliser runs. */
+static bool in_finaliser(lua_State *L) {
+  return lua_gc(L, LUA_GCCOUNT) == -1;
+}
+
+/* The nearest C function on L's stack that is not the one that awaits, or a
+ * hook: what keeps the coroutine from yielding. */
+static const char *find_obstacle(lua_State *L, char *into, size_t len) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sn", &ar);
+    if (strcmp(ar.namewhat, "hook") == 0) return "a debug hook";
+    if (strcmp(ar.what, "C") != 0 || !ar.name) continue;
+    if (strcmp(ar.name, "pcall") == 0 || strcmp(ar.name, "xpcall") == 0)
+      continue;
+    snprintf(into, len, "the C function '%s', which cannot yield", ar.name);
+    return into;
+  }
+  return "a C function or metamethod that cannot yield";
+}
+
+static bool in_hook(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "n", &ar);
+    if (strcmp(ar.namewhat, "hook") == 0) return true;
+  }
+  return false;
+}
+
+static void check_root(lua_State *L) {
+  if (in_finaliser(L)) luaL_error(L, "cannot await in a finaliser (__gc)");
+  if (in_hook(L)) luaL_error(L, "cannot await in a debug hook");
+}
+
+static void check_task(lua_State *L, struct runtime *rt) {
+  char text[120];
+  if (L == rt->top && lua_isyieldable(L)) return;
+  if (in_finaliser(L)) luaL_error(L, "cannot await in a finaliser (__gc)");
+  if (L != rt->top && lua_isyieldable(L))
+    luaL_error(L, "cannot await here: this coroutine was not resumed by its "
+                  "task, or inside a C function that cannot yield");
+  luaL_error(L, "cannot await here: inside %s",
+             find_obstacle(L, text, sizeof text));
+}
+
+static int raise_cancel(lua_State *L, struct task *t, struct scope *s) {
+  t->swallowed++;
+  scope_push_error(L, s);
+  return lua_error(L);
+}
+
+static int raise_cancel_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  struct task *t = rt_get(L)->current;
+  struct scope *s = task_cancelled_scope(t);
+  t->state = TASK_RUNNING;
+  return s ? raise_cancel(L, t, s) : luaL_error(L, "cancelled");
+}
+
+/* It caught its cancellation and awaits again: raised again, but after the
+ * others had their turn, so that a loop around pcall starves nobody. */
+static void raise_again(lua_State *L, struct task *t, struct scope *s) {
+  if (!t->co) {
+    executor_turn(L, t->rt, false);
+    raise_cancel(L, t, s);
+  }
+  if (t->swallowed >= SWALLOWED_MAX) t->doomed = true;
+  t->state = TASK_READY;
+  t->awaiting = true;
+  list_push(&t->rt->ready, &t->ready);
+  lua_yieldk(L, 0, 0, raise_cancel_k);
+}
+
+struct task *await_begin(lua_State *L) {
+  struct runtime *rt = rt_open(L);
+  struct task *t = rt->current;
+  if (!t) luaL_error(L, "cannot await here: no task is running");
+  if (t->co)
+    check_task(L, rt);
+  else
+    check_root(L);
+  struct scope *s = t->maybe_cancelled ? task_cancelled_scope(t) : NULL;
+  if (s && t->swallowed == 0) raise_cancel(L, t, s);
+  if (s) raise_again(L, t, s);
+  t->wait.end = t->wait.asked = WAIT_PENDING;
+  t->wait.waiter.wake = wake_waiter;
+  return t;
+}
+
+/* -- suspending -- */
+
+uint64_t await_until(struct runtime *rt, uint64_t limit_ns) {
+  if (limit_ns == NEVER_NS) return NEVER_NS;
+  return ns_after(proactor_now(&rt->proactor), limit_ns);
+}
+
+static int pump_root(lua_State *L, struct runtime *rt);
+
+static void begin_wait(lua_State *L, struct task *t,
+                       const struct wait_class *class, void *subject,
+                       uint64_t until_ns) {
+  t->wait.class = class;
+  t->wait.subject = subject;
+  t->state = TASK_WAITING;
+  if (class->external) t->rt->external++;
+  if (until_ns == NEVER_NS) return;
+  t->wait.limit.fire = limit_over;
+  if (deadline_at(&t->rt->proactor, &t->wait.limit, until_ns) == 0) return;
+  task_interrupt(t, WAIT_TIMEOUT); /* no memory: as if the time were up */
+  (void)L;
+}
+
+int await_yield(lua_State *L, struct task *t, const struct wait_class *class,
+                void *subject, uint64_t until_ns, lua_KContext ctx,
+                lua_KFunction k) {
+  begin_wait(L, t, class, subject, until_ns);
+  t->awaiting = true;
+  if (t->co) return lua_yieldk(L, 0, ctx, k);
+  pump_root(L, t->rt);
+  return k(L, LUA_YIELD, ctx);
+}
+
+static struct task *resumed_task(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  struct task *t = rt->current;
+  if (rt->closed || !t || t->awaiting || t->wait.end == WAIT_PENDING)
+    luaL_error(L, "a coroutine that awaits was resumed by other hands");
+  t->state = TASK_RUNNING;
+  return t;
+}
+
+static enum wait_end conclude(lua_State *L, struct task *t, enum wait_end end) {
+  if (end != WAIT_CANCELLED) return end;
+  struct scope *s = task_cancelled_scope(t);
+  if (s) raise_cancel(L, t, s);
+  return WAIT_READY;
+}
+
+enum wait_end await_end(lua_State *L) {
+  struct task *t = resumed_task(L);
+  return conclude(L, t, t->wait.end);
+}
+
+/* A result that came all the same is delivered; the cancellation is raised at
+ * the next await. */
+enum wait_end await_end_op(lua_State *L, int res) {
+  struct task *t = resumed_task(L);
+  enum wait_end end = t->wait.end;
+  if (end == WAIT_READY && res == -ECANCELED && t->wait.asked)
+    end = t->wait.asked;
+  return conclude(L, t, end);
+}
+
+bool await_budget(struct task *t) {
+  return ++t->budget < BUDGET;
+}
+
+static const struct wait_class waits_turn = {.verb = "yield", .external = true};
+
+int await_reschedule(lua_State *L, struct task *t, lua_KContext ctx,
+                     lua_KFunction k) {
+  t->budget = 0;
+  if (!t->co) {
+    executor_turn(L, t->rt, false);
+    t->wait.end = WAIT_READY;
+    return k(L, LUA_YIELD, ctx);
+  }
+  begin_wait(L, t, &waits_turn, NULL, NEVER_NS);
+  task_wake(t, WAIT_READY);
+  t->awaiting = true;
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+/* -- running tasks -- */
+
+/* The traceback of an error, taken where it was raised. A cancellation is not
+ * an error and needs none. */
+static int note_traceback(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  struct task *t = rt->current;
+  if (!t || !t->co || is_cancel_error(L, 1)) return 1;
+  task_push(L, t);
+  luaL_traceback(L, L, NULL, 1);
+  lua_setiuservalue(L, -2, TASK_UV_TRACE);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* The body has ended: what it returned, or its error, is all that is left. */
+static int task_main_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  struct task *t = rt_get(L)->current;
+  if (status == LUA_OK || status == LUA_YIELD)
+    t->state = TASK_ENDED;
+  else if (scope_is_error(L, -1, &t->base))
+    t->state = TASK_CANCELLED;
+  else
+    t->state = TASK_FAILED;
+  if (t->state != TASK_ENDED) return 1;
+  return lua_gettop(L) - 1;
+}
+
+static int task_main(lua_State *L) {
+  lua_pushcfunction(L, note_traceback);
+  lua_insert(L, 1);
+  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_main_k);
+  return task_main_k(L, status, 0);
+}
+
+static void report_failure(lua_State *L, struct task *t) {
+  if (!lua_checkstack(L, 8) || !lua_checkstack(t->co, 2)) return;
+  lua_pushvalue(t->co, -1);
+  lua_xmove(t->co, L, 1);
+  task_push_traceback(L, t);
+  executor_report(L, t);
+}
+
+static void task_finish(lua_State *L, struct task *t) {
+  struct runtime *rt = t->rt;
+  bool watched = !list_empty(&t->watchers);
+  ptrmap_remove(&rt->coroutines, t->co);
+  t->observed |= watched;
+  if (t->state == TASK_FAILED && !t->observed) {
+    if (rt->on_error_ref == LUA_NOREF && !t->handler) t->group->unobserved++;
+    report_failure(L, t);
+  }
+  scope_drop_error(L, &t->base);
+  waiter_wake_all(&t->watchers);
+  group_leave(t);
+  link_unlink(&t->all);
+  rt->live--;
+  rt->tasks_ended++;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->live_ref);
+  luaL_unref(L, -1, t->slot);
+  lua_pop(L, 1);
+}
+
+/* It ignored its cancellation a thousand times: closed without being asked,
+ * because nothing else would ever end it. Its <close> variables run. */
+static void task_doom(lua_State *L, struct task *t) {
+  char label[96];
+  task_label(t, label, sizeof label);
+  close_thread(t->co, L);
+  lua_settop(t->co, 0);
+  t->state = TASK_CANCELLED;
+  if (lua_checkstack(L, 8)) {
+    lua_pushfstring(L,
+                    "task %s caught its cancellation %d times and went on; "
+                    "it was closed",
+                    label, SWALLOWED_MAX);
+    lua_pushliteral(L, "");
+    executor_report(L, t);
+  }
+  task_finish(L, t);
+}
+
+static void after_resume(lua_State *L, struct task *t, int status, int nres) {
+  if (status == LUA_YIELD) {
+    if (t->awaiting) return;
+    lua_pop(t->co, nres); /* a plain yield: others first, then on */
+    t->state = TASK_READY;
+    list_push(&t->rt->ready, &t->ready);
+    return;
+  }
+  if (status != LUA_OK) t->state = TASK_FAILED; /* not even pcall could run */
+  if (!task_done(t)) t->state = TASK_ENDED;
+  task_finish(L, t);
+}
+
+static void task_resume(lua_State *L, struct task *t) {
+  struct runtime *rt = t->rt;
+  int nargs = t->started ? 0 : t->nargs, nres = 0;
+  rt->current = t;
+  rt->top = t->co;
+  rt->resumes++;
+  t->started = true;
+  t->awaiting = false;
+  t->budget = 0;
+  t->state = TASK_RUNNING;
+  int status = lua_resume(t->co, L, nargs, &nres);
+  rt->current = NULL;
+  rt->top = NULL;
+  after_resume(L, t, status, nres);
+}
+
+static void run_ready(lua_State *L, struct runtime *rt) {
+  for (int n = 0; n < RESUMES_MAX && !rt->interrupted; n++) {
+    struct link *k = list_pop(&rt->ready);
+    if (!k) return;
+    struct task *t = container_of(k, struct task, ready);
+    if (t->doomed)
+      task_doom(L, t);
+    else
+      task_resume(L, t);
+  }
+}
+
+/* -- the loop -- */
+
+/* 0, or -errno when the driver broke. */
+int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
+  struct task *saved = rt->current;
+  lua_State *saved_top = rt->top;
+  bool nested = rt->pumping;
+  rt->pumping = true;
+  rt->current = NULL;
+  rt->top = NULL;
+  run_ready(L, rt);
+  bool idle = wait && list_empty(&rt->ready) && !rt->interrupted &&
+              rt->root.state == TASK_WAITING;
+  int r = proactor_turn(&rt->proactor, idle ? NEVER_NS : 0);
+  signals_dispatch(rt);
+  rt->pumping = nested;
+  rt->current = saved;
+  rt->top = saved_top;
+  return r;
+}
+
+/* Nobody can make anything ready any more. */
+static bool deadlocked(const struct runtime *rt) {
+  return rt->root.state == TASK_WAITING && list_empty(&rt->ready) &&
+         !rt->external && !rt->proactor.deadlines.len &&
+         list_empty(&rt->proactor.lingering);
+}
+
+/* The root's wait is over by force; what it waits for may have to end first
+ * (a group is drained, a lent buffer comes back). Pushes the message. */
+static void push_forced(lua_State *L, struct runtime *rt, bool interrupted) {
+  if (interrupted)
+    lua_pushliteral(L, "interrupted!");
+  else
+    executor_push_dump(L, rt);
+  task_interrupt(&rt->root, WAIT_CANCELLED);
+}
+
+/* Turns until the root's wait has ended. An interrupt or a deadlock ends it
+ * and is raised from here; a second interrupt leaves at once. */
+static int pump_root(lua_State *L, struct runtime *rt) {
+  struct task *root = &rt->root;
+  int forced = 0, r = 0;
+  luaL_checkstack(L, 16, "no room to run the loop");
+  signals_pump_begin(rt);
+  while (root->state == TASK_WAITING && r >= 0) {
+    bool dead = deadlocked(rt), stop = rt->interrupted;
+    if (dead || stop) {
+      rt->interrupted = 0;
+      if (forced || !lua_checkstack(L, 8)) break;
+      push_forced(L, rt, stop);
+      forced = lua_gettop(L);
+      continue;
+    }
+    r = executor_turn(L, rt, true);
+  }
+  bool stop = rt->interrupted;
+  rt->interrupted = 0;
+  signals_pump_end(rt);
+  if (root->state == TASK_WAITING) task_wake(root, WAIT_CANCELLED);
+  root->awaiting = false;
+  root->state = TASK_RUNNING;
+  if (r < 0) return luaL_error(L, "the I/O driver failed: %s", strerror(-r));
+  if (forced) {
+    rt->run_group = NULL;
+    rt->stopping = false;
+    lua_settop(L, forced);
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    return lua_error(L);
+  }
+  if (stop) return luaL_error(L, "interrupted!");
+  return 0;
+}
+
+/* -- ending -- */
+
+/* A task is closed, not resumed: its <close> variables run, awaits in them
+ * fail. Results and errors have no one left to go to. */
+static void shut_task(struct runtime *rt, struct task *t) {
+  if (t->state == TASK_WAITING) {
+    const struct wait_class *c = t->wait.class;
+    t->wait.asked = WAIT_CANCELLED;
+    if (c->withdraw) c->withdraw(t);
+    if (t->state == TASK_WAITING) end_wait(t);
+  }
+  link_unlink(&t->ready);
+  link_unlink(&t->all);
+  link_unlink(&t->member);
+  ptrmap_remove(&rt->coroutines, t->co);
+  t->state = TASK_CANCELLED;
+  if (t->started) close_thread(t->co, rt->L);
+}
+
+void executor_shutdown(struct runtime *rt) {
+  struct link *k;
+  rt->current = NULL;
+  while ((k = list_first(&rt->tasks)))
+    shut_task(rt, container_of(k, struct task, all));
+}
+
+/* -- reports -- */
+
+static void default_report(lua_State *L, struct task *t) {
+  char label[96];
+  task_label(t, label, sizeof label);
+  const char *text = luaL_tolstring(L, -2, NULL);
+  lua_writestringerror("proa: task %s failed: ", label);
+  lua_writestringerror("%s\n", text);
+  if (lua_isstring(L, -2)) lua_writestringerror("%s\n", lua_tostring(L, -2));
+  if (t->place[0]) lua_writestringerror("spawned at %s\n", t->place);
+  lua_pop(L, 1);
+}
+
+struct report {
+  struct runtime *rt;
+  struct task *task;
+};
+
+/* error, traceback, report */
+static int report_protected(lua_State *L) {
+  struct report *r = lua_touserdata(L, 3);
+  lua_settop(L, 2);
+  if (r->rt->on_error_ref == LUA_NOREF) {
+    default_report(L, r->task);
+    return 0;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->rt->on_error_ref);
+  lua_insert(L, 1);
+  char label[96];
+  task_label(r->task, label, sizeof label);
+  lua_pushstring(L, label);
+  lua_call(L, 3, 0);
+  return 0;
+}
+
+/* An error in the handler is printed; there is nowhere else to take it. */
+void executor_report(lua_State *L, struct task *t) {
+  struct report r = {t->rt, t};
+  lua_pushcfunction(L, report_protected);
+  lua_insert(L, -3);
+  lua_pushlightuserdata(L, &r);
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
+  const char *text = lua_tostring(L, -1);
+  lua_writestringerror("proa: error in on_error: %s\n", text ? text : "?");
+  lua_pop(L, 1);
+}
+
+void executor_push_dump(lua_State *L, struct runtime *rt) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "deadlock: every task waits for another, and nothing "
+                     "outside can wake one");
+  list_each(&rt->tasks, k) {
+    struct task *t = container_of(k, struct task, all);
+    char label[96], text[160];
+    task_label(t, label, sizeof label);
+    snprintf(text, sizeof text, "\n\ntask %s waits: %s\n", label,
+             t->state == TASK_WAITING ? t->wait.class->verb : "no");
+    luaL_addstring(&b, text);
+    luaL_traceback(L, t->co, NULL, 0);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+}
+
+/* -- what Lua sees -- */
+
+static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  await_end(L);
+  return 0;
+}
+
+static const struct wait_class waits_sleep = {.verb = "sleep",
+                                              .external = true};
+
+static int l_sleep(lua_State *L) {
+  lua_Number seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds == seconds, 1, "not a number");
+  struct task *t = await_begin(L);
+  uint64_t until = await_until(t->rt, ns_from_seconds(seconds));
+  return await_yield(L, t, &waits_sleep, NULL, until, 0, sleep_k);
+}
+
+static int l_yield(lua_State *L) {
+  return await_reschedule(L, await_begin(L), 0, sleep_k);
+}
+
+static int l_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)proactor_now(rt_proactor(L)) / 1e9);
+  return 1;
+}
+
+/* spawn(fn, ...): joins the group of the task that spawns. */
+static struct task *spawn(lua_State *L) {
+  struct runtime *rt = rt_open(L);
+  struct group *g = rt->current ? rt->current->group : &rt->root_group;
+  luaL_checkany(L, 1);
+  if (!lua_isfunction(L, 1) && !luaL_getmetafield(L, 1, "__call"))
+    luaL_typeerror(L, 1, "function");
+  if (!lua_isfunction(L, 1)) lua_pop(L, 1);
+  return task_spawn(L, rt, lua_gettop(L) - 1, g);
+}
+
+static int l_spawn(lua_State *L) {
+  spawn(L);
+  return 1;
+}
+
+/* The same for serve: its errors are reported and fail no run. */
+static int l_spawn_handler(lua_State *L) {
+  spawn(L)->handler = true;
+  return 1;
+}
+
+static int l_on_error(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (rt->on_error_ref == LUA_NOREF)
+    lua_pushnil(L);
+  else
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->on_error_ref);
+  luaL_unref(L, LUA_REGISTRYINDEX, rt->on_error_ref);
+  rt->on_error_ref = LUA_NOREF;
+  if (lua_isnoneornil(L, 1)) return 1;
+  lua_pushvalue(L, 1);
+  rt->on_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 1;
+}
+
+/* spawn's other half: the coroutine starts in task_main. */
+lua_CFunction executor_task_main(void) {
+  return task_main;
+}
+
+void open_executor(lua_State *L) {
+  static const luaL_Reg functions[] = {{"sleep", l_sleep},
+                                       {"yield", l_yield},
+                                       {"now", l_now},
+                                       {"spawn", l_spawn},
+                                       {"on_error", l_on_error},
+                                       {"spawn_handler", l_spawn_handler},
+                                       {NULL, NULL}};
+  add_functions(L, functions);
+}

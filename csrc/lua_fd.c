@@ -1,0 +1,240 @@
+/* lua_fd.c - proa.fd: a descriptor for raw ops.
+ *
+ * The object owns a handle, and with it the descriptor when it was made here
+ * or came from an op; a foreign integer is borrowed and never closed. For
+ * experiments and for what has no class of its own; streams and listeners
+ * have their own objects.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "lua_fd.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "lua_core.h"
+#include "lua_net.h"
+
+/* Registry: for a proactor (as light userdata) a table number -> fd object,
+ * weak values. */
+
+static void push_table(lua_State *L, struct proactor *p) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, p) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, p);
+}
+
+int push_fd(lua_State *L, struct proactor *p, int fd, bool owned) {
+  struct lua_fd *o = new_object(L, sizeof *o, FD_CLASS, 0);
+  o->p = p;
+  link_init(&o->link);
+  push_table(L, p);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, fd);
+  lua_pop(L, 1);
+  int r = handle_open(p, fd, owned, &o->handle);
+  if (r < 0)
+    lua_pop(L, 1);
+  else
+    list_push(&p->objects, &o->link);
+  return r;
+}
+
+static struct lua_fd *find_fd(lua_State *L, struct proactor *p, int arg) {
+  lua_Integer n = lua_tointeger(L, arg);
+  luaL_argcheck(L, n >= 0 && n <= INT32_MAX, arg, "not a descriptor");
+  push_table(L, p);
+  lua_rawgeti(L, -1, n);
+  lua_remove(L, -2);
+  struct lua_fd *o = luaL_testudata(L, -1, FD_CLASS);
+  if (o && o->handle) {
+    lua_replace(L, arg); /* the caller's stack keeps it alive */
+    return o;
+  }
+  lua_pop(L, 1);
+  if (p != &rt_get(L)->proactor)
+    luaL_argerror(L, arg, "descriptor was not attached");
+  int r = push_fd(L, p, (int)n, false);
+  if (r < 0) {
+    push_errno(L, NULL, r);
+    luaL_argerror(L, arg, lua_tostring(L, -2));
+  }
+  lua_replace(L, arg);
+  return lua_touserdata(L, arg);
+}
+
+struct lua_fd *check_fd(lua_State *L, struct proactor *p, int arg) {
+  if (lua_isinteger(L, arg)) return find_fd(L, p, arg);
+  struct lua_fd *o = luaL_checkudata(L, arg, FD_CLASS);
+  luaL_argcheck(L, o->handle, arg, "fd is closed");
+  luaL_argcheck(L, o->p == p, arg, "fd belongs to another proactor");
+  return o;
+}
+
+struct handle *take_fd(lua_State *L, int arg) {
+  struct lua_fd *o = luaL_checkudata(L, arg, FD_CLASS);
+  luaL_argcheck(L, o->handle, arg, "fd is closed");
+  struct handle *h = o->handle;
+  o->handle = NULL;
+  link_unlink(&o->link);
+  return h;
+}
+
+void forget_fds(lua_State *L, struct proactor *p) {
+  struct link *k;
+  while ((k = list_pop(&p->objects)))
+    container_of(k, struct lua_fd, link)->handle = NULL;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, p);
+}
+
+static struct lua_fd *check_open(lua_State *L) {
+  struct lua_fd *o = luaL_checkudata(L, 1, FD_CLASS);
+  luaL_argcheck(L, o->handle && !rt_gone(rt_get(L)), 1, "fd is closed");
+  return o;
+}
+
+static int l_fileno(lua_State *L) {
+  lua_pushinteger(L, check_open(L)->handle->fd);
+  return 1;
+}
+
+/* close(): its ops are cancelled, the descriptor goes when they have ended */
+static int l_close(lua_State *L) {
+  struct lua_fd *o = luaL_checkudata(L, 1, FD_CLASS);
+  struct handle *h = o->handle;
+  if (!h) return 0;
+  o->handle = NULL;
+  link_unlink(&o->link);
+  if (!rt_gone(rt_get(L))) handle_close(o->p, h, NULL, NULL);
+  return 0;
+}
+
+static int l_tostring(lua_State *L) {
+  struct lua_fd *o = luaL_checkudata(L, 1, FD_CLASS);
+  if (o->handle)
+    lua_pushfstring(L, "proa.fd %d (%d in flight)", o->handle->fd,
+                    (int)o->handle->inflight);
+  else
+    lua_pushliteral(L, "proa.fd (closed)");
+  return 1;
+}
+
+static int push_name(lua_State *L, bool peer) {
+  struct lua_fd *o = check_open(L);
+  return push_handle_name(L, o->p, o->handle, peer);
+}
+
+static int l_address(lua_State *L) {
+  return push_name(L, false);
+}
+
+static int l_peer(lua_State *L) {
+  return push_name(L, true);
+}
+
+/* send_buffer(n): SO_SNDBUF, to see a send wait */
+static int l_send_buffer(lua_State *L) {
+  struct lua_fd *o = check_open(L);
+  int n = (int)luaL_checkinteger(L, 2);
+  struct sys *sys = proactor_sys(o->p);
+  int r = sys->class->setopt(sys, o->handle->fd, SOL_SOCKET, SO_SNDBUF, &n,
+                             sizeof n);
+  if (r < 0) return push_errno(L, "SO_SNDBUF", r);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* -- making -- */
+
+/* On failure the descriptors made so far are closed by their objects. */
+static int push_two(lua_State *L, struct proactor *p, int fds[2]) {
+  struct sys *sys = proactor_sys(p);
+  for (int i = 0; i < 2; i++) {
+    int r = push_fd(L, p, fds[i], true);
+    if (r >= 0) continue;
+    for (; i < 2; i++) sys->class->close(sys, fds[i]);
+    return push_errno(L, NULL, r);
+  }
+  return 2;
+}
+
+/* fd.pair() -> a, b: connected Unix stream sockets */
+static int l_pair(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  struct sys *sys = proactor_sys(p);
+  int fds[2], r = sys->class->pair(sys, SOCK_STREAM, fds);
+  if (r < 0) return push_errno(L, "socketpair", r);
+  return push_two(L, p, fds);
+}
+
+/* fd.pipe() -> read end, write end */
+static int l_pipe(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) < 0) return push_errno(L, "pipe", -errno);
+  return push_two(L, p, fds);
+}
+
+static int push_owned(lua_State *L, struct proactor *p, int fd) {
+  int r = push_fd(L, p, fd, true);
+  if (r >= 0) return 1;
+  struct sys *sys = proactor_sys(p);
+  sys->class->close(sys, fd);
+  return push_errno(L, NULL, r);
+}
+
+/* fd.socket(address) -> a stream socket of that address's family */
+static int l_socket(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  struct sys *sys = proactor_sys(p);
+  struct address a;
+  check_address(L, 1, ADDRESS_CONNECT, &a);
+  int fd = sys->class->socket(sys, address_family(&a), SOCK_STREAM, 0);
+  if (fd < 0) return push_errno(L, "socket", fd);
+  return push_owned(L, p, fd);
+}
+
+/* fd.listen(address[, backlog]) -> a listening socket */
+static int l_listen(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  struct address a;
+  check_address(L, 1, ADDRESS_LISTEN, &a);
+  int backlog = (int)luaL_optinteger(L, 2, 128);
+  int fd = net_listen(p, &a, backlog, false);
+  if (fd < 0) return push_errno(L, lua_tostring(L, 1), fd);
+  return push_owned(L, p, fd);
+}
+
+/* fd.wrap(n): a foreign descriptor, borrowed */
+static int l_wrap(lua_State *L) {
+  lua_settop(L, 1);
+  luaL_checkinteger(L, 1);
+  check_fd(L, rt_proactor(L), 1);
+  return 1;
+}
+
+void open_fd(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"fileno", l_fileno},           {"close", l_close},
+      {"address", l_address},         {"peer", l_peer},
+      {"send_buffer", l_send_buffer}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", l_close},
+                                  {"__close", l_close},
+                                  {"__tostring", l_tostring},
+                                  {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"pair", l_pair},     {"pipe", l_pipe}, {"socket", l_socket},
+      {"listen", l_listen}, {"wrap", l_wrap}, {NULL, NULL}};
+  make_class(L, FD_CLASS, methods, meta);
+  lua_newtable(L);
+  add_functions(L, functions);
+  lua_setfield(L, -2, "fd");
+}

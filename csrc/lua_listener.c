@@ -1,0 +1,151 @@
+/* lua_listener.c - listeners as Lua sees them.
+ *
+ * accept hands out what the listener has parked, or waits; giving up a wait
+ * never loses a client (listener.h). incoming and serve are Lua on top.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "listener.h"
+
+#include "lua_core.h"
+#include "lua_listener.h"
+#include "lua_net.h"
+
+static struct lua_listener *check_listener(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  if (rt_gone(o->rt)) luaL_error(L, "listener is closed");
+  return o;
+}
+
+static struct listener *check_open(lua_State *L) {
+  struct lua_listener *o = check_listener(L);
+  if (!o->l) luaL_error(L, "listener is closed");
+  return o->l;
+}
+
+int push_listener(lua_State *L, struct proactor *p, struct handle *h) {
+  struct lua_listener *o = new_object(L, sizeof *o, LISTENER_CLASS, 0);
+  o->rt = rt_get(L);
+  o->l = listener_new(p, h);
+  if (o->l) return 0;
+  handle_close(p, h, NULL, NULL);
+  lua_pop(L, 1);
+  return -ENOMEM;
+}
+
+/* -- accept -- */
+
+static bool withdraw_accept(struct task *t) {
+  link_unlink(&t->wait.waiter.link);
+  listener_pass_on(t->wait.subject);
+  return true;
+}
+
+static const struct wait_class waits_accept = {
+    .verb = "accept", .external = true, .withdraw = withdraw_accept};
+
+static int accept_go(lua_State *L);
+
+static int accept_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  if (await_end(L) == WAIT_TIMEOUT)
+    return push_fail(L, "accept: timed out", "TIMEOUT");
+  return accept_go(L);
+}
+
+/* A parked connection becomes a stream; if that fails it is parked again. */
+static int accept_parked(lua_State *L, struct listener *l) {
+  int fd = listener_take(l);
+  if (fd < 0) return push_errno(L, "accept", fd);
+  struct handle *h;
+  int r = handle_open(l->p, fd, true, &h);
+  if (r < 0) {
+    listener_untake(l, fd);
+    return push_errno(L, "accept", r);
+  }
+  r = push_stream(L, l->p, h);
+  return r < 0 ? push_errno(L, "accept", r) : 1;
+}
+
+/* The stack: 1 the listener, 2 the absolute limit in ns or nil. */
+static int accept_go(lua_State *L) {
+  struct lua_listener *o = check_listener(L);
+  struct listener *l = o->l;
+  if (!l) return push_fail(L, "accept: the listener was closed", "CLOSED");
+  struct task *t = await_begin(L);
+  if (l->parked_n || l->err) {
+    if (!await_budget(t)) return await_reschedule(L, t, 0, accept_k);
+    return accept_parked(L, l);
+  }
+  uint64_t until = lua_isnil(L, 2) ? NEVER_NS : (uint64_t)lua_tointeger(L, 2);
+  list_push(&l->waiters, &t->wait.waiter.link);
+  listener_arm(l);
+  return await_yield(L, t, &waits_accept, l, until, 0, accept_k);
+}
+
+/* accept([timeout]) -> stream */
+static int l_accept(lua_State *L) {
+  check_open(L);
+  uint64_t limit = opt_limit(L, 2);
+  struct task *t = await_begin(L);
+  lua_settop(L, 1);
+  if (limit == NEVER_NS)
+    lua_pushnil(L);
+  else
+    lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
+  return accept_go(L);
+}
+
+/* -- the rest -- */
+
+static int l_address(lua_State *L) {
+  struct listener *l = check_open(L);
+  return push_handle_name(L, l->p, l->handle, false);
+}
+
+/* close(): waiters get CLOSED, parked connections are closed and counted */
+static int l_close(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  struct listener *l = o->l;
+  o->l = NULL;
+  if (l && !rt_gone(o->rt)) listener_close(l);
+  return 0;
+}
+
+/* parked() -> connections that wait for an accept */
+static int l_parked(lua_State *L) {
+  lua_pushinteger(L, check_open(L)->parked_n);
+  return 1;
+}
+
+static int l_closed(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  lua_pushboolean(L, !o->l || rt_gone(o->rt));
+  return 1;
+}
+
+static int l_tostring(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  if (!o->l || rt_gone(o->rt)) {
+    lua_pushliteral(L, "proa.listener (closed)");
+    return 1;
+  }
+  push_handle_name(L, o->l->p, o->l->handle, false);
+  lua_pushfstring(L, "proa.listener %s", luaL_tolstring(L, 2, NULL));
+  return 1;
+}
+
+void open_listener(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"accept", l_accept}, {"address", l_address}, {"close", l_close},
+      {"parked", l_parked}, {"closed", l_closed},   {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", l_close},
+                                  {"__close", l_close},
+                                  {"__tostring", l_tostring},
+                                  {NULL, NULL}};
+  make_class(L, LISTENER_CLASS, methods, meta);
+  luaL_getmetatable(L, LISTENER_CLASS);
+  lua_getfield(L, -1, "__index");
+  lua_setfield(L, -3, "listener_methods");
+  lua_pop(L, 1);
+}

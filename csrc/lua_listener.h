@@ -1,0 +1,17 @@
+/* lua_listener.h - the listener object, for select.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_LUA_LISTENER_H
+#define PROA_LUA_LISTENER_H
+
+#include "listener.h"
+#include "lua_core.h"
+
+#define LISTENER_CLASS "proa.listener"
+
+struct lua_listener {
+  struct runtime *rt;
+  struct listener *l; /* NULL: closed */
+};
+
+#endif

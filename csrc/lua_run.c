@@ -1,0 +1,189 @@
+/* lua_run.c - groups of tasks, run and stop.
+ *
+ * run(fn) makes a group, spawns fn in it and waits until the group has ended;
+ * what fn spawns joins the same group. Background members are cancelled when
+ * only they are left. A group is a userdata on the stack of the run that
+ * waits for it; if that goes away first, its members move to the root's.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "lua_core.h"
+
+#define GROUP_CLASS "proa.group"
+
+/* -- groups -- */
+
+void group_init(struct group *g) {
+  memset(g, 0, sizeof *g);
+  list_init(&g->members);
+  list_init(&g->waiters);
+  link_init(&g->main_end.link);
+}
+
+void group_join(struct group *g, struct task *t) {
+  t->group = g;
+  list_push(&g->members, &t->member);
+  g->foreground++;
+  g->total++;
+}
+
+void group_cancel(struct group *g) {
+  for (struct link *k = list_first(&g->members), *next; k; k = next) {
+    next = list_next(&g->members, k);
+    task_cancel(container_of(k, struct task, member));
+  }
+}
+
+/* Only the background is left: it ends with the rest. */
+void group_check(struct group *g) {
+  if (g->foreground == 0 && g->total && !list_empty(&g->waiters))
+    group_cancel(g);
+  if (g->total == 0) waiter_wake_all(&g->waiters);
+}
+
+void group_leave(struct task *t) {
+  struct group *g = t->group;
+  link_unlink(&t->member);
+  g->total--;
+  if (!t->background) g->foreground--;
+  group_check(g);
+}
+
+/* Whoever waited is gone: its tasks are cancelled and become the root's. */
+static int group_abandon(lua_State *L) {
+  struct group *g = luaL_checkudata(L, 1, GROUP_CLASS);
+  struct runtime *rt = rt_get(L);
+  struct link *k;
+  while ((k = list_pop(&g->members))) {
+    struct task *t = container_of(k, struct task, member);
+    group_join(&rt->root_group, t);
+    if (t->background) t->group->foreground--;
+    if (!rt->closed) task_cancel(t);
+  }
+  link_unlink(&g->main_end.link);
+  if (rt->run_group == g) rt->run_group = NULL;
+  return 0;
+}
+
+/* -- run -- */
+
+/* Cancelled or interrupted: the members end first, then the wait does. */
+static bool withdraw_group(struct task *t) {
+  struct group *g = t->wait.subject;
+  group_cancel(g);
+  return g->total == 0;
+}
+
+static const struct wait_class waits_group = {.verb = "run",
+                                              .withdraw = withdraw_group};
+
+static int fail_unobserved(lua_State *L, struct group *g) {
+  return luaL_error(L,
+                    "%d task%s failed and nobody awaited %s (reported "
+                    "above)",
+                    (int)g->unobserved, g->unobserved == 1 ? "" : "s",
+                    g->unobserved == 1 ? "it" : "them");
+}
+
+/* The stack of run: 1 the group, 2 the main task. */
+static int run_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  struct group *g = luaL_checkudata(L, 1, GROUP_CLASS);
+  struct task *main = task_test(L, 2);
+  struct runtime *rt = main->rt;
+  bool stopped = rt->run_group == g && rt->stopping;
+  if (rt->run_group == g) {
+    rt->run_group = NULL;
+    rt->stopping = false;
+  }
+  await_end(L);
+  if (stopped) return 0;
+  if (main->state == TASK_FAILED) return task_push_results(L, main);
+  if (g->unobserved && rt->on_error_ref == LUA_NOREF)
+    return fail_unobserved(L, g);
+  if (main->state == TASK_CANCELLED)
+    return push_fail(L, "run was cancelled", "CANCELLED");
+  return task_push_results(L, main);
+}
+
+static int wait_group(lua_State *L, struct task *me, struct group *g,
+                      lua_KFunction k) {
+  list_push(&g->waiters, &me->wait.waiter.link);
+  return await_yield(L, me, &waits_group, g, NEVER_NS, 0, k);
+}
+
+/* fn's own error or cancellation ends the others. */
+static void main_ended(struct waiter *w) {
+  struct group *g = container_of(w, struct group, main_end);
+  if (g->main->state != TASK_ENDED) group_cancel(g);
+}
+
+static int run_fn(lua_State *L, struct task *me) {
+  struct runtime *rt = me->rt;
+  int nargs = lua_gettop(L) - 1;
+  struct group *g = lua_newuserdatauv(L, sizeof *g, 0);
+  group_init(g);
+  luaL_setmetatable(L, GROUP_CLASS);
+  lua_insert(L, 1);
+  g->main = task_spawn(L, rt, nargs, g);
+  g->main_end.wake = main_ended;
+  list_push(&g->main->watchers, &g->main_end.link);
+  if (!rt->run_group) rt->run_group = g;
+  return wait_group(L, me, g, run_k);
+}
+
+static int run_rest_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  struct runtime *rt = rt_get(L);
+  struct group *g = &rt->root_group;
+  rt->run_group = NULL;
+  bool stopped = rt->stopping;
+  rt->stopping = false;
+  await_end(L);
+  unsigned unobserved = g->unobserved;
+  if (unobserved && !stopped && rt->on_error_ref == LUA_NOREF) {
+    struct group told = *g;
+    g->unobserved = 0;
+    return fail_unobserved(L, &told);
+  }
+  g->unobserved = 0;
+  return 0;
+}
+
+/* run(fn, ...) -> fn's results; run() waits for what the main chunk spawned */
+static int l_run(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    if (!lua_isfunction(L, 1)) return luaL_typeerror(L, 1, "function");
+    return run_fn(L, await_begin(L));
+  }
+  struct task *me = await_begin(L);
+  if (me->co)
+    return luaL_error(L, "run() without a function belongs in the main chunk");
+  struct group *g = &me->rt->root_group;
+  if (g->total == 0) return 0;
+  me->rt->run_group = g;
+  list_push(&g->waiters, &me->wait.waiter.link);
+  group_check(g); /* there may be nothing but background */
+  return await_yield(L, me, &waits_group, g, NEVER_NS, 0, run_rest_k);
+}
+
+/* stop(): the outermost run cancels its tasks and returns. */
+static int l_stop(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  if (!rt->run_group) return 0;
+  rt->stopping = true;
+  group_cancel(rt->run_group);
+  return 0;
+}
+
+void open_run(lua_State *L) {
+  static const luaL_Reg none[] = {{NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", group_abandon}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"run", l_run}, {"stop", l_stop}, {NULL, NULL}};
+  make_class(L, GROUP_CLASS, none, meta);
+  add_functions(L, functions);
+}

@@ -1,0 +1,280 @@
+/* lua_task.c - tasks as Lua sees them: spawning, awaiting, naming.
+ *
+ * A task is a userdata that holds its coroutine; the executor's table keeps
+ * it alive while it lives, a handle in Lua afterwards. Results stay on the
+ * coroutine's stack, so ending a task allocates nothing.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "lua_core.h"
+
+/* -- making -- */
+
+static void note_place(lua_State *L, struct task *t) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar)) return;
+  if (ar.currentline < 0) return;
+  size_t len = strlen(ar.short_src), max = sizeof t->place - 12;
+  size_t skip = len > max ? len - max : 0; /* the end of a path says more */
+  snprintf(t->place, sizeof t->place, "%.31s:%d", ar.short_src + skip,
+           ar.currentline);
+}
+
+static void task_init(struct task *t, struct runtime *rt) {
+  memset(t, 0, sizeof *t);
+  link_init(&t->ready);
+  link_init(&t->all);
+  link_init(&t->member);
+  link_init(&t->wait.waiter.link);
+  list_init(&t->watchers);
+  t->rt = rt;
+  t->scope = &t->base;
+  t->base.task = t;
+}
+
+/* All that can fail first; then the task exists for everybody at once. */
+struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
+                        struct group *group) {
+  struct task *t = lua_newuserdatauv(L, sizeof *t, 2);
+  task_init(t, rt);
+  luaL_setmetatable(L, TASK_CLASS);
+  lua_State *co = lua_newthread(L);
+  lua_setiuservalue(L, -2, TASK_UV_CO);
+  if (!lua_checkstack(co, nargs + 4)) luaL_error(L, "too many arguments");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->live_ref);
+  lua_pushvalue(L, -2);
+  t->slot = luaL_ref(L, -2);
+  if (ptrmap_set(&rt->coroutines, co, t) < 0) {
+    luaL_unref(L, -1, t->slot);
+    luaL_error(L, "not enough memory");
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(co, executor_task_main());
+  lua_insert(L, -(nargs + 2)); /* the task below its function */
+  lua_xmove(L, co, nargs + 1);
+  t->co = co;
+  t->nargs = nargs + 1;
+  t->id = ++rt->last_id;
+  t->state = TASK_READY;
+  note_place(L, t);
+  list_push(&rt->tasks, &t->all);
+  list_push(&rt->ready, &t->ready);
+  rt->live++;
+  group_join(group, t);
+  return t;
+}
+
+struct task *task_test(lua_State *L, int arg) {
+  return luaL_testudata(L, arg, TASK_CLASS);
+}
+
+static struct task *check_task(lua_State *L, int arg) {
+  return luaL_checkudata(L, arg, TASK_CLASS);
+}
+
+void task_push(lua_State *L, struct task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->live_ref);
+  lua_rawgeti(L, -1, t->slot);
+  lua_remove(L, -2);
+}
+
+void task_label(const struct task *t, char *into, size_t len) {
+  if (!t->co)
+    snprintf(into, len, "main chunk");
+  else if (t->name[0])
+    snprintf(into, len, "#%u \"%s\" (%s)", t->id, t->name, t->place);
+  else
+    snprintf(into, len, "#%u (%s)", t->id, t->place);
+}
+
+/* -- ending -- */
+
+int task_push_results(lua_State *L, struct task *t) {
+  assert(task_done(t));
+  t->observed = true;
+  if (t->state == TASK_CANCELLED)
+    return push_fail(L, "the task was cancelled", "CANCELLED");
+  int n = lua_gettop(t->co);
+  luaL_checkstack(L, n + 1, "too many results");
+  if (!lua_checkstack(t->co, n)) luaL_error(L, "not enough memory");
+  if (t->state == TASK_FAILED) {
+    lua_pushvalue(t->co, -1);
+    lua_xmove(t->co, L, 1);
+    return lua_error(L);
+  }
+  for (int i = 1; i <= n; i++) lua_pushvalue(t->co, i);
+  lua_xmove(t->co, L, n);
+  return n;
+}
+
+void task_cancel(struct task *t) {
+  if (!task_done(t)) scope_cancel(&t->base);
+}
+
+/* Where it waits, or where it failed. */
+void task_push_traceback(lua_State *L, struct task *t) {
+  if (!t->co || !task_done(t)) {
+    luaL_traceback(L, t->co ? t->co : L, NULL, 0);
+    return;
+  }
+  /* An ended task is no longer in the table; a failing one still is. */
+  task_push(L, t);
+  if (!lua_isuserdata(L, -1) || lua_touserdata(L, -1) != t) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    return;
+  }
+  lua_getiuservalue(L, -1, TASK_UV_TRACE);
+  lua_remove(L, -2);
+}
+
+/* -- awaiting a task -- */
+
+static void describe_task(struct task *t, char *into, size_t len) {
+  task_label(t->wait.subject, into, len);
+}
+
+static const struct wait_class waits_task = {.verb = "await task",
+                                             .describe = describe_task};
+
+static int await_task_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  if (await_end(L) == WAIT_TIMEOUT) return push_fail(L, "timed out", "TIMEOUT");
+  return task_push_results(L, check_task(L, 1));
+}
+
+static int l_await(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  uint64_t limit = opt_limit(L, 2);
+  if (task_done(t)) return task_push_results(L, t);
+  struct task *me = await_begin(L);
+  if (me == t) return luaL_error(L, "a task cannot await itself");
+  list_push(&t->watchers, &me->wait.waiter.link);
+  return await_yield(L, me, &waits_task, t, await_until(t->rt, limit), 0,
+                     await_task_k);
+}
+
+/* -- the rest -- */
+
+static const char *state_name(const struct task *t) {
+  static const char *const names[] = {
+      [TASK_READY] = "ready",     [TASK_RUNNING] = "running",
+      [TASK_WAITING] = "waiting", [TASK_ENDED] = "ended",
+      [TASK_FAILED] = "failed",   [TASK_CANCELLED] = "cancelled"};
+  return names[t->state];
+}
+
+/* cancel([reason]): false when it has ended already. */
+static int l_cancel(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  if (lua_isnoneornil(L, 2))
+    lua_settop(L, 1);
+  else
+    luaL_checkstring(L, 2);
+  bool live = !task_done(t);
+  if (live && !t->base.error_ref && lua_gettop(L) > 1) {
+    lua_settop(L, 2);
+    scope_push_error(L, &t->base);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 1);
+  }
+  task_cancel(t);
+  lua_pushboolean(L, live);
+  return 1;
+}
+
+/* status() -> "waiting", "read" */
+static int l_status(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  lua_pushstring(L, state_name(t));
+  if (t->state != TASK_WAITING) return 1;
+  lua_pushstring(L, t->wait.class->verb);
+  return 2;
+}
+
+static int l_name(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  if (!lua_isnoneornil(L, 2)) {
+    snprintf(t->name, sizeof t->name, "%s", luaL_checkstring(L, 2));
+    lua_settop(L, 1);
+    return 1;
+  }
+  lua_pushstring(L, t->name);
+  return 1;
+}
+
+static int l_id(lua_State *L) {
+  lua_pushinteger(L, check_task(L, 1)->id);
+  return 1;
+}
+
+static int l_background(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  lua_settop(L, 1);
+  if (t->background || task_done(t)) return 1;
+  t->background = true;
+  t->group->foreground--;
+  group_check(t->group);
+  return 1;
+}
+
+static int l_traceback(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  if (task_done(t))
+    lua_getiuservalue(L, 1, TASK_UV_TRACE);
+  else
+    task_push_traceback(L, t);
+  return 1;
+}
+
+static int l_tostring(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  char label[96];
+  task_label(t, label, sizeof label);
+  if (t->state == TASK_WAITING)
+    lua_pushfstring(L, "proa.task %s waiting: %s", label, t->wait.class->verb);
+  else
+    lua_pushfstring(L, "proa.task %s %s", label, state_name(t));
+  return 1;
+}
+
+/* tasks() -> list of the live ones, oldest first. */
+static int l_tasks(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  lua_createtable(L, (int)rt->live, 0);
+  lua_Integer i = 0;
+  list_each(&rt->tasks, k) {
+    task_push(L, container_of(k, struct task, all));
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+/* current() -> the task that runs, or nil in the main chunk. */
+static int l_current(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  if (rt->current && rt->current->co)
+    task_push(L, rt->current);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+void open_task(lua_State *L) {
+  static const luaL_Reg methods[] = {{"await", l_await},
+                                     {"cancel", l_cancel},
+                                     {"status", l_status},
+                                     {"name", l_name},
+                                     {"id", l_id},
+                                     {"background", l_background},
+                                     {"traceback", l_traceback},
+                                     {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"tasks", l_tasks}, {"current", l_current}, {NULL, NULL}};
+  make_class(L, TASK_CLASS, methods, meta);
+  add_functions(L, functions);
+}

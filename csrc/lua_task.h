@@ -1,0 +1,186 @@
+/* lua_task.h - tasks, waits, scopes, groups: the executor's types.
+ *
+ * A task is a coroutine that the executor runs. While it awaits, exactly one
+ * wait is under way, part of its record, so an await allocates nothing. A
+ * scope is what can be cancelled as one (a task, a timeout); a group is what
+ * ends together (run). All records are Lua userdata, alive while linked.
+ * The one rule of waking: task_wake, once per wait, and it only queues.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_LUA_TASK_H
+#define PROA_LUA_TASK_H
+
+#include <lua.h>
+
+#include "proactor.h"
+
+struct runtime;
+struct task;
+
+enum task_state {
+  TASK_READY,     /* in the ready queue */
+  TASK_RUNNING,   /* its coroutine, or one it resumed, runs */
+  TASK_WAITING,   /* awaits; `wait` says what */
+  TASK_ENDED,     /* results on its coroutine's stack */
+  TASK_FAILED,    /* the error there */
+  TASK_CANCELLED, /* its own cancellation unwound it */
+};
+
+enum wait_end {
+  WAIT_PENDING,
+  WAIT_READY,     /* what was awaited came */
+  WAIT_TIMEOUT,   /* the wait's own limit */
+  WAIT_CANCELLED, /* a scope around it */
+};
+
+struct wait_class {
+  const char *verb; /* for people: "read" */
+  bool external;    /* something outside this Lua state may end it */
+  /* Give up; true: withdrawn now; false: it will be woken by the completion
+   * that was asked for, and `asked` says why. NULL: unlink, true. */
+  bool (*withdraw)(struct task *t);
+  /* Text for people about the subject, or NULL. */
+  void (*describe)(struct task *t, char *into, size_t len);
+};
+
+struct wait {
+  struct waiter waiter; /* in the list of what is awaited */
+  const struct wait_class *class;
+  void *subject;
+  struct deadline limit;
+  uint8_t end;   /* enum wait_end */
+  uint8_t asked; /* ... that was asked for and has not happened yet */
+};
+
+/* Something that can be cancelled as one. A stack, innermost first. */
+struct scope {
+  struct scope *outer;
+  struct task *task; /* whose stack it is on; NULL: in a suspended coroutine */
+  struct deadline deadline;
+  bool cancelled;
+  bool shield; /* nothing from outside reaches in */
+  bool linked;
+  int error_ref; /* registry: its error object, once made; 0: not yet */
+};
+
+/* Tasks that end together. */
+struct group {
+  struct list members; /* struct task.member */
+  unsigned foreground; /* members that are waited for */
+  unsigned total;
+  unsigned unobserved;    /* errors that nobody has seen */
+  struct list waiters;    /* woken when the last has ended */
+  struct waiter main_end; /* learns how `main` ended */
+  struct task *main;      /* run's fn */
+};
+
+struct task {
+  struct link ready, all, member;
+  struct runtime *rt;
+  lua_State *co; /* NULL: the root */
+  struct group *group;
+  struct scope base, *scope;
+  struct wait wait;
+  struct list watchers; /* struct waiter: who awaits this task */
+  uint32_t id;
+  int slot;  /* in runtime.live_ref */
+  int nargs; /* for the first resume */
+  uint8_t state;
+  bool awaiting; /* the runtime's own yield is under way */
+  bool started, background, observed, doomed;
+  bool handler;         /* its failure is nobody's */
+  bool maybe_cancelled; /* some scope of it is, or was */
+  unsigned swallowed;   /* cancellations raised and caught */
+  unsigned budget;      /* awaits satisfied without yielding */
+  char name[24];
+  char place[44]; /* "file:line" of spawn */
+};
+
+#define TASK_CLASS "proa.task"
+enum { TASK_UV_CO = 1, TASK_UV_TRACE = 2 };
+
+/* -- awaiting, for C functions that Lua calls -- */
+
+/* May this await? Raises when not, or when it was cancelled. Nothing has been
+ * submitted before. */
+struct task *await_begin(lua_State *L);
+
+/* Suspend: t->wait.waiter is in the subject's list, or will be woken by
+ * other means. Returns k's results; k must call await_end first. */
+int await_yield(lua_State *L, struct task *t, const struct wait_class *class,
+                void *subject, uint64_t until_ns, lua_KContext ctx,
+                lua_KFunction k);
+
+/* How the wait ended: WAIT_READY or WAIT_TIMEOUT. Raises the cancellation. */
+enum wait_end await_end(lua_State *L);
+/* The same where the op's own result says whether it was in time. */
+enum wait_end await_end_op(lua_State *L, int res);
+
+/* Satisfied without yielding: true while the budget lasts. When false, do
+ * `return await_reschedule(...)`: others get their turn, then k. */
+bool await_budget(struct task *t);
+int await_reschedule(lua_State *L, struct task *t, lua_KContext ctx,
+                     lua_KFunction k);
+
+/* Absolute time of a relative limit. */
+uint64_t await_until(struct runtime *rt, uint64_t limit_ns);
+
+/* -- tasks -- */
+
+/* Function and nargs arguments on top of L are taken; pushes the task. */
+struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
+                        struct group *group);
+void task_wake(struct task *t, enum wait_end end);
+/* Ask its wait to end this way, if it waits. */
+void task_interrupt(struct task *t, enum wait_end end);
+void task_cancel(struct task *t);
+struct task *task_test(lua_State *L, int arg);
+static inline bool task_done(const struct task *t) {
+  return t->state >= TASK_ENDED;
+}
+/* Push its results as t:await returns them; raises its error. */
+int task_push_results(lua_State *L, struct task *t);
+/* Push its record; it is live. */
+void task_push(lua_State *L, struct task *t);
+/* Text: "#3 name (file:line)". */
+void task_label(const struct task *t, char *into, size_t len);
+/* Push a traceback of where it is, or was when it failed. */
+void task_push_traceback(lua_State *L, struct task *t);
+
+/* -- executor -- */
+
+void executor_init(struct runtime *rt);
+lua_CFunction executor_task_main(void);
+/* Run tasks and I/O once; the caller is the root. */
+int executor_turn(lua_State *L, struct runtime *rt, bool wait);
+/* lua_close: end every task, without resuming any. */
+void executor_shutdown(struct runtime *rt);
+/* Hand an error that nobody awaits to proa.on_error; error and traceback on
+ * top of L, both taken. */
+void executor_report(lua_State *L, struct task *t);
+/* Push what keeps the program from going on: every task's traceback. */
+void executor_push_dump(lua_State *L, struct runtime *rt);
+
+/* -- groups -- */
+
+void group_init(struct group *g);
+void group_join(struct group *g, struct task *t);
+void group_leave(struct task *t); /* it has ended */
+void group_cancel(struct group *g);
+void group_check(struct group *g); /* cancel the background when due */
+
+/* -- scopes -- */
+
+/* The outermost cancelled scope that reaches t, or NULL. */
+struct scope *task_cancelled_scope(struct task *t);
+void scope_enter(struct task *t, struct scope *s);
+void scope_leave(struct runtime *rt, struct scope *s);
+void scope_cancel(struct scope *s);
+/* Push the scope's error object. */
+void scope_push_error(lua_State *L, struct scope *s);
+void scope_drop_error(lua_State *L, struct scope *s);
+/* Is the value at idx the error of this scope? */
+bool scope_is_error(lua_State *L, int idx, struct scope *s);
+bool is_cancel_error(lua_State *L, int idx);
+
+#endif

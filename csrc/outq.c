@@ -1,0 +1,123 @@
+/* outq.c - the queue of bytes to send. See outq.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "outq.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+
+enum {
+  BLOCK_CAP = 8192 - 64, /* where writes pile up */
+  FIRST_CAP = 960,       /* a lone small write: malloc's fast sizes */
+};
+
+struct segment {
+  struct segment *next;
+  unsigned char *data;
+  size_t start, end, cap; /* cap 0: not ours to append to */
+  int anchor;
+};
+
+void outq_init(struct outq *q, void (*release)(void *, int), void *arg) {
+  *q = (struct outq){.release = release, .arg = arg};
+}
+
+static struct segment *segment_new(size_t cap) {
+  struct segment *s = NULL;
+  if (!fault_point("segment_new")) s = malloc(sizeof *s + cap);
+  if (!s) return NULL;
+  *s = (struct segment){.data = (unsigned char *)(s + 1), .cap = cap};
+  return s;
+}
+
+static void segment_free(struct outq *q, struct segment *s) {
+  if (s->anchor) q->release(q->arg, s->anchor);
+  free(s);
+}
+
+static void drop_first(struct outq *q) {
+  struct segment *s = q->first;
+  q->first = s->next;
+  if (!q->first) q->last = NULL;
+  segment_free(q, s);
+}
+
+void outq_clear(struct outq *q) {
+  assert(!q->lent);
+  while (q->first) drop_first(q);
+  q->len = 0;
+}
+
+static void push(struct outq *q, struct segment *s) {
+  if (q->last)
+    q->last->next = s;
+  else
+    q->first = s;
+  q->last = s;
+}
+
+/* The last segment may grow unless the send under way uses it. */
+static size_t tail_room(const struct outq *q) {
+  const struct segment *s = q->first;
+  for (unsigned i = 0; s && i < q->lent; i++) s = s->next;
+  return s && q->last->cap ? q->last->cap - q->last->end : 0;
+}
+
+static int add_copy(struct outq *q, const void *bytes, size_t n) {
+  if (tail_room(q) < n) {
+    size_t cap = !q->first && n <= FIRST_CAP ? FIRST_CAP : BLOCK_CAP;
+    struct segment *s = segment_new(n > cap ? n : cap);
+    if (!s) return -ENOMEM;
+    push(q, s);
+  }
+  memcpy(q->last->data + q->last->end, bytes, n);
+  q->last->end += n;
+  q->len += n;
+  return 0;
+}
+
+static int add_anchored(struct outq *q, const void *bytes, size_t n,
+                        int anchor) {
+  struct segment *s = segment_new(0);
+  if (!s) {
+    q->release(q->arg, anchor);
+    return -ENOMEM;
+  }
+  s->data = (unsigned char *)(uintptr_t)bytes; /* only ever read */
+  s->end = n;
+  s->anchor = anchor;
+  push(q, s);
+  q->len += n;
+  return 0;
+}
+
+int outq_add(struct outq *q, const void *bytes, size_t n, int anchor) {
+  if (anchor) return add_anchored(q, bytes, n, anchor);
+  return n ? add_copy(q, bytes, n) : 0;
+}
+
+unsigned outq_lend(struct outq *q, struct iovec iov[OUTQ_IOV_MAX]) {
+  assert(!q->lent);
+  struct segment *s = q->first;
+  unsigned n = 0;
+  for (; s && n < OUTQ_IOV_MAX; s = s->next, n++) {
+    iov[n].iov_base = s->data + s->start;
+    iov[n].iov_len = s->end - s->start;
+  }
+  return q->lent = n;
+}
+
+void outq_return(struct outq *q, size_t n) {
+  assert(n <= q->len);
+  q->lent = 0;
+  q->len -= n;
+  while (n > 0) {
+    struct segment *s = q->first;
+    size_t part = min_size(n, s->end - s->start);
+    s->start += part;
+    n -= part;
+    if (s->start == s->end) drop_first(q);
+  }
+}

@@ -1,0 +1,57 @@
+--- proa: a completion-based I/O runtime for Lua 5.4.
+-- This file puts the public module together from the C core (proa.core) and
+-- the Lua parts beside it. It owns no state; the runtime is the core's.
+-- SPDX-License-Identifier: MIT
+
+local core = require "proa.core"
+local combine = require "proa.combine"
+local listener = require "proa.listener"
+local net = require "proa.net"
+
+local proa = {
+  -- running
+  run = core.run, stop = core.stop, spawn = core.spawn,
+  tasks = core.tasks, current = core.current,
+  on_error = core.on_error, info = core.info, stats = core.stats,
+  -- time
+  sleep = core.sleep, yield = core.yield, now = core.now,
+  interval = combine.interval,
+  -- cancelling
+  timeout = core.timeout, deadline = core.deadline, shield = core.shield,
+  is_cancelled = core.is_cancelled,
+  -- several at once
+  select = combine.select, all = combine.all, any = combine.any,
+  race = combine.race,
+  -- futures, raw operations, bytes
+  future = core.future, op = core.op, fd = core.fd,
+  proactor = core.proactor, buffer = core.buffer,
+  -- the network, signals
+  net = net,
+  signal = { wait = core.signal_wait },
+}
+
+listener.extend(core.listener_methods)
+
+local stock = {
+  resume = coroutine.resume, wrap = coroutine.wrap, close = coroutine.close,
+}
+
+--- Choose before the first use of proa; afterwards it raises.
+---@param options { driver: "auto"|"uring"|"poll"|"sim"|nil, entries: integer?,
+---  cq_entries: integer?, buffers: integer?, buffer_size: integer?,
+---  workers: integer?, seed: integer?, patch_coroutines: boolean? }
+--- patch_coroutines (default true): coroutine.resume, wrap and close let a
+--- coroutine inside a task await; false leaves the stock functions.
+function proa.setup(options)
+  local rest = {}
+  for key, value in pairs(options) do rest[key] = value end
+  rest.patch_coroutines = nil
+  core.setup(rest)
+  if options.patch_coroutines == false then
+    for name, fn in pairs(stock) do coroutine[name] = fn end
+  end
+end
+
+core.patch_coroutines()
+
+return proa
