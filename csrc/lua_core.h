@@ -42,6 +42,7 @@ struct runtime {
   struct ptrmap coroutines; /* lua_State -> the task that awaits there */
   unsigned external; /* waits that something outside this state may end */
   bool pumping;
+  bool settling; /* the root only waits for what closes */
   bool stopping;
   int live_ref;     /* registry: tasks by slot, so that they stay alive */
   int on_error_ref; /* registry: the handler, or LUA_NOREF */

@@ -383,7 +383,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->top = NULL;
   run_ready(L, rt);
   bool idle = wait && list_empty(&rt->ready) && !rt->interrupted &&
-              rt->root.state == TASK_WAITING;
+              (rt->root.state == TASK_WAITING || rt->settling);
   int r = proactor_turn(&rt->proactor, idle ? NEVER_NS : 0);
   signals_dispatch(rt);
   rt->pumping = nested;
@@ -409,14 +409,22 @@ static void push_forced(lua_State *L, struct runtime *rt, bool interrupted) {
   task_interrupt(&rt->root, WAIT_CANCELLED);
 }
 
+/* run waits for what closes in the background; its own limits bound it. */
+static bool settling(struct runtime *rt, const struct wait_class *class) {
+  rt->settling = class->settles && rt->root.state != TASK_WAITING &&
+                 (rt->proactor.ending || !list_empty(&rt->proactor.lingering));
+  return rt->settling;
+}
+
 /* Turns until the root's wait has ended. An interrupt or a deadlock ends it
  * and is raised from here; a second interrupt leaves at once. */
 static int pump_root(lua_State *L, struct runtime *rt) {
   struct task *root = &rt->root;
+  const struct wait_class *class = root->wait.class;
   int forced = 0, r = 0;
   luaL_checkstack(L, 16, "no room to run the loop");
   signals_pump_begin(rt);
-  while (root->state == TASK_WAITING && r >= 0) {
+  while (r >= 0 && (root->state == TASK_WAITING || settling(rt, class))) {
     bool dead = deadlocked(rt), stop = rt->interrupted;
     if (dead || stop) {
       rt->interrupted = 0;
@@ -429,6 +437,7 @@ static int pump_root(lua_State *L, struct runtime *rt) {
   }
   bool stop = rt->interrupted;
   rt->interrupted = 0;
+  rt->settling = false;
   signals_pump_end(rt);
   if (root->state == TASK_WAITING) task_wake(root, WAIT_CANCELLED);
   root->awaiting = false;

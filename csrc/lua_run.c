@@ -75,8 +75,8 @@ static bool withdraw_group(struct task *t) {
   return g->total == 0;
 }
 
-static const struct wait_class waits_group = {.verb = "run",
-                                              .withdraw = withdraw_group};
+static const struct wait_class waits_group = {
+    .verb = "run", .settles = true, .withdraw = withdraw_group};
 
 static int fail_unobserved(lua_State *L, struct group *g) {
   return luaL_error(L,

@@ -36,6 +36,7 @@ enum wait_end {
 struct wait_class {
   const char *verb; /* for people: "read" */
   bool external;    /* something outside this Lua state may end it */
+  bool settles;     /* in the root, what closes is waited for as well */
   /* Give up; true: withdrawn now; false: it will be woken by the completion
    * that was asked for, and `asked` says why. NULL: unlink, true. */
   bool (*withdraw)(struct task *t);

@@ -311,6 +311,7 @@ static void close_sink(struct op *op, const struct op_result *r) {
   op->owner = h->closer;
   if (h->on_closed) h->on_closed(op, r);
   op->handle = NULL;
+  p->ending--;
   handle_free(h);
   proactor_free(p, op);
 }
@@ -344,6 +345,7 @@ void handle_close(struct proactor *p, struct handle *h, op_sink *sink,
                   void *owner) {
   assert(!h->closing);
   h->closing = true;
+  p->ending++;
   h->on_closed = sink;
   h->closer = owner;
   handle_cancel(p, h);

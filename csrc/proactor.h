@@ -47,6 +47,7 @@ struct proactor {
       objects; /* layer 4: what holds a handle and must learn of the end */
   struct list lingering; /* struct stream.link: closing in the background */
   unsigned inflight;     /* ops */
+  unsigned ending;       /* handles that close, and are not closed yet */
   bool closing;          /* new ops end with -ECANCELED at once */
   int broken;            /* the driver's wait failed with this */
   struct proactor_stats stats;

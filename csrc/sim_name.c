@@ -139,18 +139,20 @@ static void port_hold(struct sim_sock *k, uint16_t port) {
 /* Copy a caller's address; Unix names come out with one length each. */
 static int address_take(struct address *into, const struct sim_sock *k,
                         const struct sockaddr *a, socklen_t len) {
-  if (len < sizeof(sa_family_t) || len > sizeof into->at) return -EINVAL;
-  if (a->sa_family != k->family) return -EAFNOSUPPORT;
+  size_t head = offsetof(struct sockaddr_un, sun_path);
+  size_t min = k->family == AF_INET    ? sizeof into->at.in
+               : k->family == AF_INET6 ? sizeof into->at.in6
+                                       : head + 1;
+  if (len < min || len > sizeof into->at) return -EINVAL;
+  if (a->sa_family != k->family)
+    return k->family == AF_UNIX ? -EINVAL : -EAFNOSUPPORT;
   *into = (struct address){.len = len};
   memcpy(&into->at, a, len);
-  if (k->family == AF_INET) return len < sizeof into->at.in ? -EINVAL : 0;
-  if (k->family == AF_INET6) return len < sizeof into->at.in6 ? -EINVAL : 0;
-  size_t head = offsetof(struct sockaddr_un, sun_path);
-  if (len <= head || len > sizeof into->at.un) return -EINVAL;
-  if (into->at.un.sun_path[0]) {
-    size_t room = sizeof into->at.un.sun_path - 1;
+  if (k->family != AF_UNIX) return 0;
+  if (len > sizeof into->at.un) return -EINVAL;
+  size_t room = sizeof into->at.un.sun_path - 1;
+  if (into->at.un.sun_path[0])
     into->len = (socklen_t)(head + strnlen(into->at.un.sun_path, room) + 1);
-  }
   return 0;
 }
 

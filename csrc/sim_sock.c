@@ -14,7 +14,12 @@
 
 #include "sim_net.h"
 
-enum { BUFFER_MIN = 2048, BUFFER_MAX = 4 << 20, QUEUE_MIN = 512 };
+enum {
+  SNDBUF_MIN = 4608,
+  RCVBUF_MIN = 2304,
+  BUFFER_MAX = 4 << 20,
+  QUEUE_MIN = 512,
+};
 
 /* -- the queue -- */
 
@@ -81,7 +86,7 @@ static int recv_empty(struct sim_sock *k) {
 }
 
 ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags) {
-  if (!k->in.len) return n || k->state != SIM_CONNECTED ? recv_empty(k) : 0;
+  if (!k->in.len) return recv_empty(k);
   n = min_size(n, k->in.len);
   if (!n) return 0;
   n = sim_part(k->net, n);
@@ -230,10 +235,10 @@ int sim_option_int(const struct sim_sock *k, int level, int name) {
 }
 
 /* The kernel doubles what it is given, and says so: socket(7). */
-static uint32_t buffer_limit(const void *p) {
+static uint32_t buffer_limit(const void *p, int min) {
   int asked;
   memcpy(&asked, p, sizeof asked);
-  if (asked < BUFFER_MIN / 2) return BUFFER_MIN;
+  if (asked < min / 2) return (uint32_t)min;
   return asked > BUFFER_MAX / 2 ? BUFFER_MAX : (uint32_t)asked * 2;
 }
 
@@ -241,9 +246,9 @@ static int set_buffer(struct sim_sock *k, int name, const void *p,
                       socklen_t len) {
   if (len < sizeof(int)) return -EINVAL;
   if (name == SO_SNDBUF)
-    k->sndbuf = buffer_limit(p);
+    k->sndbuf = buffer_limit(p, SNDBUF_MIN);
   else
-    k->rcvbuf = buffer_limit(p);
+    k->rcvbuf = buffer_limit(p, RCVBUF_MIN);
   sim_sock_wake(k, POLLOUT);
   if (k->peer) sim_sock_wake(k->peer, POLLOUT);
   return 0;
@@ -254,7 +259,7 @@ static int level_check(const struct sim_sock *k, int level) {
   if (is_unix(k)) return -EOPNOTSUPP;
   bool known = level == IPPROTO_TCP || level == IPPROTO_IP ||
                (level == IPPROTO_IPV6 && k->family == AF_INET6);
-  return known ? 0 : -ENOPROTOOPT;
+  return known ? 0 : -EOPNOTSUPP;
 }
 
 static bool is_buffer(int level, int name) {
@@ -266,6 +271,8 @@ int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
   int r = level_check(k, level);
   if (r < 0) return r;
   if (is_buffer(level, name)) return set_buffer(k, name, p, len);
+  bool v6only = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
+  if (v6only && k->local.len) return -EINVAL;
   struct sim_option *o = option_find(k, level, name);
   if (len > sizeof o->value) return -EINVAL;
   if (!o && k->option_n == SIM_OPTIONS_MAX) return -ENOBUFS;

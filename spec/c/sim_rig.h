@@ -195,14 +195,18 @@ static void rig_listen(struct handle *h, struct address *at, int backlog) {
   rig_handle(h, fd);
 }
 
-static struct op *rig_connect(struct handle *h, const struct address *to) {
-  int family = address_family(to);
-  rig_handle(h, rig.sys->class->socket(rig.sys, family, SOCK_STREAM, 0));
+static struct op *rig_connect_as(struct handle *h, const struct address *to) {
   struct op *op = rig_op(&op_connect, h, NULL, NULL);
   op->memory = op->arg.address = malloc(sizeof *to);
   if (!op->memory) abort();
   *op->arg.address = *to;
   return op;
+}
+
+static struct op *rig_connect(struct handle *h, const struct address *to) {
+  int family = address_family(to);
+  rig_handle(h, rig.sys->class->socket(rig.sys, family, SOCK_STREAM, 0));
+  return rig_connect_as(h, to);
 }
 
 #endif

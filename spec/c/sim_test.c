@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "fault.h"
 #include "sim_rig.h"
 
 static void say_seed(uint64_t seed, int misses_before) {
@@ -578,6 +579,34 @@ TEST("files are written and read where the op says") {
   rig_close();
 }
 
+TEST("a full real Unix listener is tried again until it has room") {
+  struct sockaddr_un at = {.sun_family = AF_UNIX};
+  struct handle a, b;
+  struct address to = {.len = sizeof at};
+  rig_open(1, 1);
+  snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "proa%d", (int)getpid());
+  memcpy(&to.at, &at, sizeof at);
+  int l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(bind(l, &to.at.any, to.len) == 0 && listen(l, 0) == 0);
+  rig_handle(&a, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  rig_handle(&b, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK_INT(a.kind, ==, HANDLE_SOCKET);
+  CHECK_INT(rig_do(rig_connect_as(&a, &to)), ==, 0);
+  struct op *second = rig_connect_as(&b, &to);
+  rig_submit(second);
+  for (int i = 0; i < 50; i++) rig_turn(0);
+  CHECK(op_in_flight(second));
+  int accepted = accept(l, NULL, NULL);
+  rig_drain();
+  CHECK_INT(second->res, ==, 0);
+  op_free(&rig.ops, second);
+  close(accepted);
+  close(l);
+  rig_shut(&a);
+  rig_shut(&b);
+  rig_close();
+}
+
 static struct op *open_op(const char *path, int flags) {
   struct op *op = rig_op(&op_open, NULL, NULL, NULL);
   op->arg.open.path = path;
@@ -713,4 +742,25 @@ TEST("a driver that could not be drained leaves what its ops use") {
   op_free(&rig.ops, op);
   driver_sim.close(leaked, true);
   op_table_deinit(&rig.ops);
+}
+
+TEST("without memory an op ends with ENOMEM, and a driver does not open") {
+#ifdef PROA_DEBUG
+  static const char *const points[] = {"sim_op", "heap_grow"};
+  char why[REASON_MAX] = "";
+  struct driver *d;
+  for (size_t i = 0; i < countof(points); i++) {
+    rig_open(1, 0);
+    fault_arm(points[i], 1, false);
+    CHECK_INT(rig_do(rig_op(&op_nop, NULL, NULL, NULL)), ==, -ENOMEM);
+    CHECK_INT(rig_do(rig_op(&op_nop, NULL, NULL, NULL)), ==, 0);
+    rig_close();
+  }
+  struct driver_options o = {.seed = 1};
+  fault_arm("driver_open", 1, false);
+  CHECK_INT(driver_sim.open(&d, &rig.ops, &o, why), ==, -ENOMEM);
+  CHECK_STRING(why, "sim driver: no memory");
+#else
+  SKIP("fault points are in debug builds");
+#endif
 }
