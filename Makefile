@@ -15,6 +15,11 @@ LUA_INCDIR := $(or $(patsubst -I%,%,$(firstword $(shell \
   pkg-config --cflags-only-I lua-5.4 2>/dev/null || \
   pkg-config --cflags-only-I lua54 2>/dev/null))),/usr/include/lua5.4)
 endif
+ifeq ($(origin LUA_LIBS),undefined)
+LUA_LIBS := $(or $(shell pkg-config --libs lua5.4 2>/dev/null || \
+  pkg-config --libs lua-5.4 2>/dev/null || \
+  pkg-config --libs lua54 2>/dev/null),-llua5.4)
+endif
 PREFIX ?= /usr/local
 LUA_SHAREDIR ?= $(PREFIX)/share/lua/5.4
 LUA_LIBDIR ?= $(PREFIX)/lib/lua/5.4
@@ -99,6 +104,12 @@ $(BUILD)/spec-c/%: spec/c/%.c $(plain_obj) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(compile) -Icsrc -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(plain_obj) \
 	  $(libs)
+
+# a host program of its own: it loads core.so as any interpreter does
+$(BUILD)/spec-c/lua_%: spec/c/lua_%.c $(core_so) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -I$(LUA_INCDIR) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+	  $(LUA_LIBS) -ldl
 
 $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -9,6 +9,8 @@
 
 #include "fault.h"
 
+enum { PAGE = 4096 };
+
 static atomic_size_t bytes_live;
 
 size_t buf_bytes_live(void) {
@@ -20,10 +22,18 @@ static void account(size_t add, size_t sub) {
   atomic_fetch_sub_explicit(&bytes_live, sub, memory_order_relaxed);
 }
 
+/* Zeroed. From a page up on page boundaries, which direct I/O asks for. */
+static unsigned char *bytes_new(size_t cap) {
+  if (cap < PAGE) return calloc(1, cap ? cap : 1);
+  void *p = NULL;
+  if (posix_memalign(&p, PAGE, cap) != 0) return NULL;
+  return memset(p, 0, cap);
+}
+
 struct buf *buf_new(size_t len) {
   struct buf *b = fault_point("buf_new") ? NULL : calloc(1, sizeof *b);
   if (!b) return NULL;
-  b->data = calloc(1, len ? len : 1);
+  b->data = bytes_new(len);
   if (!b->data) {
     free(b);
     return NULL;
@@ -51,10 +61,12 @@ int buf_reserve(struct buf *b, size_t cap) {
   assert(!b->lent);
   if (cap <= b->cap) return 0;
   if (cap < b->cap + b->cap / 2) cap = b->cap + b->cap / 2;
-  void *p = fault_point("buf_reserve") ? NULL : realloc(b->data, cap);
-  if (!p) return -ENOMEM;
+  unsigned char *bigger = fault_point("buf_reserve") ? NULL : bytes_new(cap);
+  if (!bigger) return -ENOMEM;
+  memcpy(bigger, b->data, b->len);
+  free(b->data);
   account(cap, b->cap);
-  b->data = p;
+  b->data = bigger;
   b->cap = cap;
   return 0;
 }

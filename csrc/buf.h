@@ -19,7 +19,8 @@ struct buf {
   unsigned refs;
 };
 
-/* A block of len zero bytes with one reference, or NULL. */
+/* A block of len zero bytes with one reference, or NULL; on a page boundary
+ * when it is a page or more. */
 struct buf *buf_new(size_t len);
 struct buf *buf_ref(struct buf *b);
 void buf_unref(struct buf *b); /* NULL is fine */

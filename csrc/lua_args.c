@@ -107,18 +107,20 @@ static void parse_path(struct parsed *a) {
   a->arg++;
 }
 
-/* "r", "r+", "w", "w+", "a", "a+" as io.open; "x" after them: must be new */
+/* "r", "r+", "w", "w+", "a", "a+" as io.open; behind them "x": must be new,
+ * "d": past the page cache (O_DIRECT) */
 static int open_flags(const char *mode) {
+  int direct = strchr(mode, 'd') ? O_DIRECT : 0;
   bool plus = strchr(mode, '+'), x = strchr(mode, 'x');
   int access = plus ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
-  if (strspn(mode + 1, "+xb") != strlen(mode + 1)) return -1;
+  if (strspn(mode + 1, "+xdb") != strlen(mode + 1)) return -1;
   switch (mode[0]) {
   case 'r':
-    return access;
+    return access | direct;
   case 'w':
-    return access | O_CREAT | (x ? O_EXCL : O_TRUNC);
+    return access | direct | O_CREAT | (x ? O_EXCL : O_TRUNC);
   case 'a':
-    return access | O_CREAT | O_APPEND | (x ? O_EXCL : 0);
+    return access | direct | O_CREAT | O_APPEND | (x ? O_EXCL : 0);
   default:
     return -1;
   }

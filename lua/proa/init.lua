@@ -48,7 +48,7 @@ function proa.setup(options)
   rest.patch_coroutines = nil
   core.setup(rest)
   if options.patch_coroutines == false then
-    for name, fn in pairs(stock) do coroutine[name] = fn end
+    for name, fn in pairs(stock) do rawset(coroutine, name, fn) end
   end
 end
 
