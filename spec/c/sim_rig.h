@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "check.h"
 #include "driver.h"
 #include "ops.h"
 #include "sim_net.h"
@@ -22,12 +23,13 @@ struct rig {
   struct sys *sys;
   struct list backlog; /* struct op.queue */
   unsigned inflight;
-  uint64_t hash, completions;
+  uint64_t hash, completions, refusals, turns;
 };
 
 static struct rig rig;
 
-static void rig_open_with(const struct driver_options *o, unsigned chaos) {
+static inline void rig_open_with(const struct driver_options *o,
+                                 unsigned chaos) {
   char why[REASON_MAX];
   op_table_init(&rig.ops);
   if (driver_sim.open(&rig.driver, &rig.ops, o, why) < 0) abort();
@@ -36,15 +38,15 @@ static void rig_open_with(const struct driver_options *o, unsigned chaos) {
   rig.sys = rig.driver->sys;
   list_init(&rig.backlog);
   rig.inflight = 0;
-  rig.hash = rig.completions = 0;
+  rig.hash = rig.completions = rig.refusals = rig.turns = 0;
 }
 
-static void rig_open(uint64_t seed, unsigned chaos) {
+static inline void rig_open(uint64_t seed, unsigned chaos) {
   rig_open_with(&(struct driver_options){.seed = seed}, chaos);
 }
 
 /* Nothing is left: no op, no socket, no buffer. */
-static void rig_close(void) {
+static inline void rig_close(void) {
   CHECK_INT(rig.inflight, ==, 0);
   CHECK_INT(rig.ops.live, ==, 0);
   CHECK_INT(rig.net->sock_n, ==, 0);
@@ -53,15 +55,15 @@ static void rig_close(void) {
   op_table_deinit(&rig.ops);
 }
 
-static void rig_handle(struct handle *h, int fd) {
+static inline void rig_handle(struct handle *h, int fd) {
   *h = (struct handle){.fd = fd, .owned = true};
   list_init(&h->ops);
   int r = driver_sim.attach(rig.driver, h);
   CHECK_INT(r, ==, 0);
 }
 
-static struct op *rig_op(const struct op_class *class, struct handle *h,
-                         op_sink *sink, void *owner) {
+static inline struct op *rig_op(const struct op_class *class, struct handle *h,
+                                op_sink *sink, void *owner) {
   struct op *op = op_new(&rig.ops, class);
   if (!op) abort();
   op->handle = h;
@@ -70,21 +72,24 @@ static struct op *rig_op(const struct op_class *class, struct handle *h,
   return op;
 }
 
-static struct op *rig_io(const struct op_class *class, struct handle *h,
-                         const void *p, size_t n) {
+static inline struct op *rig_io(const struct op_class *class, struct handle *h,
+                                const void *p, size_t n) {
   struct op *op = rig_op(class, h, NULL, NULL);
   op->io.ptr = (unsigned char *)(uintptr_t)p;
   op->io.len = n;
   return op;
 }
 
-static void rig_offer(struct op *op) {
-  bool wait = !list_empty(&rig.backlog);
-  if (wait || driver_sim.submit(rig.driver, op) == -EBUSY)
-    list_push(&rig.backlog, &op->queue);
+static inline void rig_offer(struct op *op) {
+  bool taken = list_empty(&rig.backlog);
+  if (taken && driver_sim.submit(rig.driver, op) == -EBUSY) {
+    taken = false;
+    rig.refusals++;
+  }
+  if (!taken) list_push(&rig.backlog, &op->queue);
 }
 
-static void rig_submit(struct op *op) {
+static inline void rig_submit(struct op *op) {
   if (op->state == OP_COMPLETED) op_step(op, OP_IDLE);
   op->cancelled = op->reaped = false;
   op->io.done = 0;
@@ -93,7 +98,7 @@ static void rig_submit(struct op *op) {
   rig_offer(op);
 }
 
-static void rig_cancel(struct op *op) {
+static inline void rig_cancel(struct op *op) {
   if (!op_in_flight(op) || op->cancelled || op->reaped) return;
   op->cancelled = true;
   if (op->finished) return;
@@ -105,7 +110,7 @@ static void rig_cancel(struct op *op) {
   }
 }
 
-static void rig_again(struct op *op) {
+static inline void rig_again(struct op *op) {
   op_step(op, OP_COMPLETED);
   op_step(op, OP_IDLE);
   op_step(op, OP_QUEUED);
@@ -113,7 +118,7 @@ static void rig_again(struct op *op) {
   rig_offer(op);
 }
 
-static void rig_note(const struct op *op, const struct op_result *r) {
+static inline void rig_note(const struct op *op, const struct op_result *r) {
   uint64_t now = rig.driver->class->now(rig.driver);
   uint64_t all[] = {op->slot, (uint64_t)(uint32_t)r->res, r->flags, r->bid,
                     now};
@@ -122,7 +127,7 @@ static void rig_note(const struct op *op, const struct op_result *r) {
   rig.completions++;
 }
 
-static void rig_complete(struct op *op, struct op_result r) {
+static inline void rig_complete(struct op *op, struct op_result r) {
   rig_note(op, &r);
   bool last = !(r.flags & RESULT_MORE);
   if (last && op->class->finish) r.res = op->class->finish(op, r.res);
@@ -141,12 +146,13 @@ static void rig_complete(struct op *op, struct op_result r) {
   if (op->sink) op->sink(op, &r);
 }
 
-static void rig_turn(uint64_t until_ns) {
+static inline void rig_turn(uint64_t until_ns) {
   struct driver *d = rig.driver;
   struct list offered = LIST_INIT(&offered);
   struct link *k;
   list_splice(&offered, &rig.backlog);
   while ((k = list_pop(&offered))) rig_offer(container_of(k, struct op, queue));
+  rig.turns++;
   int r = d->class->wait(d, until_ns);
   CHECK_INT(r, ==, 0);
   for (unsigned i = 0; i < d->done_n; i++)
@@ -155,14 +161,14 @@ static void rig_turn(uint64_t until_ns) {
 }
 
 /* Until nothing is in flight. */
-static void rig_drain(void) {
+static inline void rig_drain(void) {
   for (int turns = 0; rig.inflight && turns < 1000000; turns++)
     rig_turn(NEVER_NS);
   CHECK_INT(rig.inflight, ==, 0);
 }
 
 /* There and back; the op is freed. */
-static int rig_do(struct op *op) {
+static inline int rig_do(struct op *op) {
   rig_submit(op);
   while (op_in_flight(op)) rig_turn(NEVER_NS);
   int res = op->res;
@@ -170,12 +176,12 @@ static int rig_do(struct op *op) {
   return res;
 }
 
-static void rig_shut(struct handle *h) {
+static inline void rig_shut(struct handle *h) {
   driver_sim.detach(rig.driver, h);
   CHECK_INT(rig_do(rig_op(&op_close, h, NULL, NULL)), ==, 0);
 }
 
-static void rig_pair(struct handle h[2]) {
+static inline void rig_pair(struct handle h[2]) {
   int fds[2];
   CHECK_INT(rig.sys->class->pair(rig.sys, SOCK_STREAM, fds), ==, 0);
   rig_handle(&h[0], fds[0]);
@@ -183,7 +189,8 @@ static void rig_pair(struct handle h[2]) {
 }
 
 /* A socket that is bound to loopback and listens; its address in *at. */
-static void rig_listen(struct handle *h, struct address *at, int backlog) {
+static inline void rig_listen(struct handle *h, struct address *at,
+                              int backlog) {
   const struct sys_class *c = rig.sys->class;
   *at = (struct address){.len = sizeof at->at.in};
   at->at.in.sin_family = AF_INET;
@@ -195,7 +202,8 @@ static void rig_listen(struct handle *h, struct address *at, int backlog) {
   rig_handle(h, fd);
 }
 
-static struct op *rig_connect_as(struct handle *h, const struct address *to) {
+static inline struct op *rig_connect_as(struct handle *h,
+                                        const struct address *to) {
   struct op *op = rig_op(&op_connect, h, NULL, NULL);
   op->memory = op->arg.address = malloc(sizeof *to);
   if (!op->memory) abort();
@@ -203,7 +211,8 @@ static struct op *rig_connect_as(struct handle *h, const struct address *to) {
   return op;
 }
 
-static struct op *rig_connect(struct handle *h, const struct address *to) {
+static inline struct op *rig_connect(struct handle *h,
+                                     const struct address *to) {
   int family = address_family(to);
   rig_handle(h, rig.sys->class->socket(rig.sys, family, SOCK_STREAM, 0));
   return rig_connect_as(h, to);
