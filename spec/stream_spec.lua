@@ -28,8 +28,8 @@ local function reads(pair)
   local function it(name, fn)
     helper.it(name, function()
       local conn, peer = pair()
-      local ended <close> = conn
-      local other_ended <close> = peer
+      local _ <close> = conn
+      local _ <close> = peer
       fn(conn, peer)
     end)
   end
@@ -159,7 +159,7 @@ local function reads(pair)
     assert.is_true(n > 0)
   end)
 
-  it("gives the buffer back after a timeout", function(conn, peer)
+  it("gives the buffer back after a timeout", function(conn)
     local b = proa.buffer "untouched"
     conn:timeout { read = 0.01 }
     local n, message, code = conn:read_into(b)
@@ -169,7 +169,7 @@ local function reads(pair)
     assert.equal("untouched", b:string())
   end)
 
-  it("gives the buffer back after a cancellation and a close", function(conn, peer)
+  it("gives the buffer back after a cancellation and a close", function(conn)
     local b = proa.buffer "untouched"
     local reader = proa.spawn(conn.read_into, conn, b)
     helper.turns()
@@ -250,7 +250,7 @@ local function reads(pair)
     assert.equal("pong", reader:await())
   end)
 
-  it("raises for what is no format and no count", function(conn, peer)
+  it("raises for what is no format and no count", function(conn)
     assert.matches("invalid format", helper.error_of(conn.read, conn, "x"))
     assert.matches("not negative", helper.error_of(conn.read, conn, -1))
     assert.matches("not negative", helper.error_of(conn.read_some, conn, -1))
@@ -268,7 +268,7 @@ describe("reading over a Unix socket:", function() reads(proa.net.pair) end)
 describe("reading over TCP:", function()
   helper.it("gives the bytes before a reset, then the error each time", function()
     local conn, peer = helper.tcp_pair()
-    local ended <close> = conn
+    local _ <close> = conn
     peer:write "before"
     arrive(conn, 6)
     peer:abort()
@@ -286,7 +286,7 @@ describe("reading over TCP:", function()
 
   helper.it("wakes a waiting reader with the reset", function()
     local conn, peer = helper.tcp_pair()
-    local ended <close> = conn
+    local _ <close> = conn
     local reader = proa.spawn(conn.read, conn, "l")
     helper.turns()
     peer:abort()

@@ -1,0 +1,217 @@
+--- net_spec.lua: addresses, connecting, names.
+-- SPDX-License-Identifier: MIT
+
+local helper = require "spec.helper"
+local proa = require "proa"
+
+local it = helper.it
+local net = proa.net
+
+--- A port at which nobody listens: it was just given back.
+local function dead_port()
+  local listener <close> = assert(net.listen "127.0.0.1:0")
+  return listener:address():match "%d+$"
+end
+
+-- The last machine without IPv6 is not dead.
+local function has_ipv6()
+  local listener = net.listen "[::1]:0"
+  if listener then listener:close() end
+  return listener ~= nil
+end
+
+describe("an address", function()
+  --- listen(address) gives an address that connect takes; both ends see it.
+  local function round_trip(address, expected)
+    local listener <close> = assert(net.listen(address))
+    local given = listener:address()
+    assert.matches(expected, given)
+    local conn <close> = assert(net.connect(given))
+    local served <close> = assert(listener:accept())
+    assert.equal(given, conn:peer())
+    assert.equal(given, served:address())
+    return given
+  end
+
+  it("of IPv4 round-trips", function()
+    round_trip("127.0.0.1:0", "^127%.0%.0%.1:%d+$")
+  end)
+
+  it("without a host is every interface, on both families", function()
+    local listener <close> = assert(net.listen ":0")
+    local port = listener:address():match "%d+$"
+    local hosts = { "127.0.0.1", "", has_ipv6() and "[::1]" or nil }
+    for _, host in ipairs(hosts) do
+      local conn <close> = assert(net.connect(host .. ":" .. port))
+      local served <close> = assert(listener:accept())
+      served:write "x"
+      assert.equal("x", conn:read(1))
+    end
+  end)
+
+  it("without a host is loopback to connect", function()
+    local listener <close> = assert(net.listen "127.0.0.1:0")
+    local port = listener:address():match "%d+$"
+    local conn <close> = assert(net.connect(":" .. port))
+    assert.equal("127.0.0.1:" .. port, conn:peer())
+  end)
+
+  it("of IPv6 round-trips in brackets", function()
+    if not has_ipv6() then return pending "this machine has no IPv6" end
+    round_trip("[::1]:0", "^%[::1%]:%d+$")
+  end)
+
+  it("of a Unix path round-trips", function()
+    local address = "unix:" .. helper.temp "a socket"
+    assert.equal(address, round_trip(address, "^unix:/"))
+  end)
+
+  it("that is none raises, with the reason", function()
+    local function refused(address, reason)
+      for _, use in ipairs { net.listen, net.connect } do
+        local message = helper.error_of(use, address)
+        assert.matches("bad address", message)
+        assert.matches(reason, message, 1, true)
+      end
+    end
+    refused("127.0.0.1", 'expected "host:port"')
+    refused("", "no port")
+    refused("127.0.0.1:", "no port")
+    refused("127.0.0.1:65536", "a port is 0 to 65535")
+    refused("127.0.0.1:99999999", "a port is 0 to 65535")
+    refused(":http", "a port is a number here")
+    refused("::1:80", "goes in brackets")
+    refused("[::zz]:80", "not an IPv6 address")
+    refused("unix:", "needs a path")
+    refused("unix:" .. ("x"):rep(200), "at most 107 bytes")
+    refused("host\0name:80", "zero bytes")
+  end)
+
+  it("that is no string raises", function()
+    assert.matches("an address is a string", helper.error_of(net.connect, 80))
+    assert.matches("an address is a string", helper.error_of(net.connect))
+    assert.matches("string expected", helper.error_of(net.listen))
+  end)
+
+  it("to listen at is no name", function()
+    assert.matches("a name must be resolved first",
+      helper.error_of(net.listen, "localhost:0"))
+  end)
+end)
+
+describe("listen", function()
+  it("tells that the address is in use", function()
+    local first <close> = assert(net.listen "127.0.0.1:0")
+    local address = first:address()
+    local second, message, code = net.listen(address)
+    assert.is_nil(second)
+    assert.equal("listen " .. address .. ": address already in use", message)
+    assert.equal("EADDRINUSE", code)
+  end)
+
+  it("shares a port between listeners that all ask for it", function()
+    local first <close> = assert(net.listen("127.0.0.1:0", { reuse_port = true }))
+    local second = assert(net.listen(first:address(), { reuse_port = true }))
+    assert.equal(first:address(), second:address())
+    second:close()
+  end)
+
+  it("raises for options that it does not know", function()
+    assert.matches("listen: unknown option 'backlock'",
+      helper.error_of(net.listen, "127.0.0.1:0", { backlock = 1 }))
+  end)
+end)
+
+describe("connect", function()
+  it("tells that nobody listens, and where", function()
+    local address = "127.0.0.1:" .. dead_port()
+    local conn, message, code
+    helper.wait_until(function() -- until the listener is really gone
+      conn, message, code = net.connect(address)
+      if conn then conn:close() end
+      return not conn
+    end)
+    assert.equal("connect " .. address .. ": connection refused", message)
+    assert.equal("ECONNREFUSED", code)
+  end)
+
+  it("tells that there is no such path", function()
+    local address = "unix:" .. helper.temp "nothing"
+    local conn, message, code = net.connect(address)
+    assert.is_nil(conn)
+    assert.equal("connect " .. address .. ": no such file or directory", message)
+    assert.equal("ENOENT", code)
+  end)
+
+  it("ends in time when it has a limit", function()
+    local listener <close> = assert(net.listen "127.0.0.1:0")
+    local conn <close> = assert(net.connect(listener:address(), { timeout = 5 }))
+    assert.equal(listener:address(), conn:peer())
+  end)
+
+  it("times out, tells where to, and leaves nothing behind", function()
+    -- a listener whose queue is full keeps who connects waiting
+    local listener <close> = assert(net.listen("127.0.0.1:0", { backlog = 1 }))
+    local address, conns = listener:address(), {}
+    local message, code
+    repeat
+      conns[#conns + 1], message, code = net.connect(address, { timeout = 0.1 })
+    until message
+    assert.equal("connect " .. address .. ": timed out", message)
+    assert.equal("TIMEOUT", code)
+    for _, conn in ipairs(conns) do conn:close() end
+  end)
+
+  it("is cancelled by a timeout around it", function()
+    local listener <close> = assert(net.listen "127.0.0.1:0")
+    local conn = proa.timeout(0, net.connect, listener:address())
+    if conn then conn:close() end
+  end)
+
+  it("raises for options that it does not know", function()
+    assert.matches("connect: unknown option 'timeuot'",
+      helper.error_of(net.connect, "127.0.0.1:1", { timeuot = 1 }))
+  end)
+end)
+
+describe("a name", function()
+  it("resolves to addresses that connect takes", function()
+    local list = assert(net.resolve("localhost", 7))
+    assert.is_true(#list >= 1)
+    for _, address in ipairs(list) do
+      assert.is_truthy(address == "127.0.0.1:7" or address == "[::1]:7", address)
+    end
+    assert.same({ "127.0.0.1:80" }, net.resolve("127.0.0.1", "80"))
+    assert.same({ "127.0.0.1:0" }, net.resolve "127.0.0.1")
+  end)
+
+  it("is resolved by connect", function()
+    local listener <close> = assert(net.listen "127.0.0.1:0")
+    local port = listener:address():match "%d+$"
+    local conn <close> = assert(net.connect("localhost:" .. port))
+    assert.equal(listener:address(), conn:peer())
+  end)
+
+  it("that does not exist is an error with its name", function()
+    local list, message, code = net.resolve "no-such-host.invalid"
+    assert.is_nil(list)
+    assert.matches("^resolve no%-such%-host%.invalid: ", message)
+    assert.is_string(code)
+    local conn, text = net.connect "no-such-host.invalid:80"
+    assert.is_nil(conn)
+    assert.matches("no%-such%-host%.invalid", text)
+  end, { limit = 30 })
+end)
+
+describe("a pair", function()
+  it("is two connected streams", function()
+    local a, b = net.pair()
+    a:write "to b\n"
+    b:write "to a\n"
+    assert.equal("to b", b:read "l")
+    assert.equal("to a", a:read "l")
+    a:close()
+    assert.is_nil(b:read "l")
+    b:close()
+  end)
+end)
