@@ -14,8 +14,8 @@ local function closes(pair)
   local function it(name, fn, options)
     helper.it(name, function()
       local conn, peer = pair()
-      local ended <close> = conn
-      local other_ended <close> = peer
+      local _ <close> = conn
+      local _ <close> = peer
       fn(conn, peer)
     end, options)
   end
@@ -152,7 +152,7 @@ describe("closing over a Unix socket:", function() closes(proa.net.pair) end)
 describe("closing over TCP:", function()
   helper.it("aborts with a reset", function()
     local conn, peer = helper.tcp_pair()
-    local ended <close> = peer
+    local _ <close> = peer
     conn:abort()
     local data, message, code = peer:read_some()
     assert.is_nil(data)
@@ -163,7 +163,7 @@ describe("closing over TCP:", function()
 
   helper.it("drops by abort what was not sent", function()
     local conn, peer = helper.tcp_pair()
-    local ended <close> = peer
+    local _ <close> = peer
     assert.is_nil(proa.timeout(0, conn.write, conn, ("x"):rep(32 * MIB)))
     conn:abort()
     local n = 0

@@ -39,8 +39,8 @@ local function writes(pair)
   local function it(name, fn, options)
     helper.it(name, function()
       local conn, peer = pair()
-      local ended <close> = conn
-      local other_ended <close> = peer
+      local _ <close> = conn
+      local _ <close> = peer
       fn(conn, peer)
     end, options)
   end
@@ -273,7 +273,7 @@ describe("writing to a peer that is gone:", function()
   local function fails(pair)
     return function()
       local conn, peer = pair()
-      local ended <close> = conn
+      local _ <close> = conn
       peer:abort()
       local result, message, code
       helper.wait_until(function()
@@ -304,7 +304,7 @@ describe("writing to a peer that is gone:", function()
 
   helper.it("wakes a writer that waits for room", function()
     local conn, peer = helper.tcp_pair()
-    local ended <close> = conn
+    local _ <close> = conn
     local result
     local writer = proa.spawn(function()
       repeat result = table.pack(conn:write(("x"):rep(64 * KIB))) until not result[1]
