@@ -65,7 +65,7 @@ end
 function kit.fill(descriptor, name)
   local future = op[name or "send"](descriptor, MUCH)
   helper.turns(8)
-  if helper.driver == "sim" then proa.sleep(1) end -- it dawdles, by its clock
+  if helper.driver == "sim" then proa.sleep(0.2) end -- it dawdles, by its clock
   future:cancel()
   local n = assert(future:await())
   assert.is_true(n > 0 and n < #MUCH)
