@@ -1,0 +1,210 @@
+---@meta proa
+-- What `require "proa"` gives. These files are for people and for the Lua
+-- language server; they are never run.
+--
+-- Throughout: seconds are numbers and may have fractions. What waits suspends
+-- its task alone, or, in the main chunk, runs the loop meanwhile. The world
+-- failing is `nil, message, code`: code is an errno name ("ECONNREFUSED") or
+-- one of proa's own: TIMEOUT (a limit set in Lua), CLOSED (closed here while
+-- waiting), CANCELLED, EOF, LIMIT. Misuse raises, and so does a cancellation,
+-- at the await it strikes.
+-- SPDX-License-Identifier: MIT
+
+---@class proa
+---@field net proa.net connecting and listening
+---@field op proa.op raw operations
+---@field fd proa.fd_module descriptors for raw operations
+---@field proactor proa.proactor_module the loop by hand
+---@field signal proa.signal
+local proa = {}
+
+---@alias proa.awaitable proa.task|proa.future|proa.listener
+
+-- -- running --
+
+--- Run a function as a task; ends when it and all that it spawned have ended,
+--- and what closes in the background is closed. An error in `fn` cancels the
+--- rest, waits for it, and is raised. At the end it raises if a task has failed
+--- and nobody awaited it, unless there is an `on_error` handler. Inside a task
+--- it is a scope: the same, for what `fn` spawns. Without a function, in the
+--- main chunk: wait for the tasks that the main chunk has spawned.
+---@param fn? fun(...): ... without it: wait for what was spawned
+---@param ... any its arguments
+---@return any ... fn's results; nothing after `stop`; nil, message, "CANCELLED"
+---  when fn's task was cancelled
+function proa.run(fn, ...) end
+
+--- The outermost `run` cancels its tasks and returns nothing. From anywhere;
+--- without a `run` nothing happens.
+function proa.stop() end
+
+--- Start a task. It begins at the next turn of the loop, never inside this
+--- call, and belongs to the `run` of the task that spawns it. Dropping the
+--- handle does not cancel it.
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return proa.task
+function proa.spawn(fn, ...) end
+
+--- The tasks that live, oldest first.
+---@return proa.task[]
+function proa.tasks() end
+
+--- The task whose code runs.
+---@return proa.task? task nil in the main chunk
+function proa.current() end
+
+--- Who is told of errors that nobody awaits. Without a handler they are
+--- printed to stderr, and `run` fails at its end.
+---@param fn? fun(err: any, traceback: string?, label: string) nil: none
+---@return function? previous the handler before
+function proa.on_error(fn) end
+
+---@class proa.setup_options
+---@field driver? "auto"|"uring"|"poll"|"sim" default: the environment's
+---  PROA_DRIVER, or "auto": the best that works
+---@field entries? integer of the submission queue; a power of two, up to 32768
+---@field cq_entries? integer of the completion queue; a power of two
+---@field buffers? integer receive buffers of the pool; a power of two; 128
+---@field buffer_size? integer bytes of each; 65536
+---@field workers? integer threads for what blocks
+---@field seed? integer of the simulation; default: PROA_SIM_SEED
+---@field patch_coroutines? boolean default true: coroutine.resume, wrap and
+---  close let a coroutine inside a task await
+
+--- Choose, before the first use of proa; afterwards it raises.
+---@param options proa.setup_options unknown keys raise
+function proa.setup(options) end
+
+---@class proa.info
+---@field version string
+---@field driver "uring"|"poll"|"sim"
+---@field refused? string why it is not `uring`, when that was tried
+---@field kernel string
+---@field entries? integer of the rings, where there are rings
+---@field cq_entries? integer
+---@field buffers integer
+---@field buffer_size integer bytes
+
+--- Which driver it is, and why not the better one.
+---@return proa.info
+function proa.info() end
+
+---@class proa.stats
+---@field ops_submitted integer
+---@field ops_completed integer
+---@field ops_cancelled integer cancels that were asked for
+---@field ops_in_flight integer
+---@field ops_live integer records in use, results not collected included
+---@field turns integer of the loop
+---@field enters integer system calls made to submit or wait
+---@field accepts_parked integer clients that came while nobody waited
+---@field accepts_dropped integer clients closed with their listener
+---@field bytes_in integer received by streams
+---@field bytes_out integer sent by streams
+---@field enobufs integer receives that found the pool empty
+---@field buffers_taken integer of the pool, now
+---@field buffer_bytes integer in live `proa.buffer`s of the process
+---@field handles integer descriptors
+---@field lingering integer streams that close in the background
+---@field deadlines integer
+---@field tasks integer that live
+---@field tasks_ended integer
+---@field resumes integer
+
+--- Counters since the start, and what there is now.
+---@return proa.stats
+function proa.stats() end
+
+-- -- time --
+
+--- Wait. 0 or less lets one turn of the loop pass.
+---@param seconds number
+function proa.sleep(seconds) end
+
+--- Let the other tasks that are ready run first.
+function proa.yield() end
+
+--- A monotonic clock; its zero means nothing.
+---@return number seconds
+function proa.now() end
+
+--- Iterate in step with the clock: `for n in proa.interval(1) do`. Rounds that
+--- were missed are skipped, not made up for.
+---@param seconds number above 0
+---@return fun(): integer count of periods that have passed
+function proa.interval(seconds) end
+
+-- -- cancelling --
+
+--- Bound a function: when the time is up it is cancelled where it waits. If it
+--- ends all the same, even late, its results count.
+---@param seconds number
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... fn's results; nil, "timed out", "TIMEOUT"
+function proa.timeout(seconds, fn, ...) end
+
+--- The same, up to a time of `proa.now`'s clock.
+---@param time number
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... fn's results; nil, "timed out", "TIMEOUT"
+function proa.deadline(time, fn, ...) end
+
+--- Run a function whose awaits no cancellation from outside reaches: for
+--- cleaning up. Limits set inside it work.
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... fn's results
+function proa.shield(fn, ...) end
+
+--- Is this caught error a cancellation? Whoever catches one cleans up and
+--- raises it again; it is raised again at the next await anyway.
+---@param err any
+---@return boolean
+function proa.is_cancelled(err) end
+
+-- -- several at once --
+
+--- Wait for the first of several. Nothing is taken from those that are not
+--- chosen; functions become tasks that are cancelled before it returns. Of
+--- several that are ready each gets its turn.
+---@param entries table<any, proa.awaitable|fun(): ...> by name; `timeout`: seconds
+---@return any name "timeout" alone when the time was up
+---@return any ... the entry's results: of a listener, `accept`'s
+function proa.select(entries) end
+
+--- Wait for all. An entry fails when it raises, which is raised here, or when
+--- it returns nil and a message. What functions started is then cancelled.
+---@param list (proa.awaitable|fun(): ...)[] `collect = true`: failures are
+---  collected instead
+---@return any[]? results the first result of each; nil: failed
+---@return string|table|nil message of the first failure; with collect: errors by index
+---@return string? code
+---@return integer? index of the entry
+function proa.all(list) end
+
+--- Wait for the first success.
+---@param list (proa.awaitable|fun(): ...)[]
+---@return any ... its results; nil, message, code, index of the last failure
+---  when all have failed
+function proa.any(list) end
+
+--- Wait for the first end, success or not; an error is raised.
+---@param list (proa.awaitable|fun(): ...)[]
+---@return any ... its results
+function proa.race(list) end
+
+-- -- futures and bytes --
+
+--- A result that is not there yet, to be set by hand.
+---@return proa.future
+function proa.future() end
+
+--- Owned bytes outside Lua's heap, which operations can borrow.
+---@param what integer|string so many zero bytes, or a copy of the string's
+---@return proa.buffer
+function proa.buffer(what) end
+
+return proa
