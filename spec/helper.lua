@@ -78,10 +78,11 @@ local function interpreter()
   return arg and first < 0 and arg[first] or "lua5.4"
 end
 
---- Run a shell command; blocks, 30 s at most.
+--- Run a shell command; blocks, 20 s at most; then the status is 124.
 ---@return string output stdout and stderr, integer status as the shell's $?
-function helper.shell(command)
-  local limited = "timeout -k 5 30 sh -c " .. quote(command)
+function helper.shell(command, limit)
+  local limited = ("timeout -k 2 %d sh -c %s"):format(limit or 20,
+    quote(command))
   local pipe = assert(io.popen(limited .. " 2>&1 </dev/null"))
   local output = pipe:read "a"
   local _, how, status = pipe:close()
@@ -92,8 +93,9 @@ end
 -- driver.
 ---@param source string
 ---@param options { before: string?, env: string?, args: string?, stdin:
----  string?, driver: string? }? before: shell code, "ulimit -v 100000";
----  env: "A=1 B=2"; args: the interpreter's own, "-i"; stdin: text
+---  string?, driver: string?, limit: integer? }? before: shell code, "ulimit
+---  -v 100000"; env: "A=1 B=2"; args: the interpreter's own, "-i"; stdin: text;
+---  limit: seconds
 ---@return string output stdout and stderr, integer status 128 + n: signal n
 function helper.lua(source, options)
   options = options or {}
@@ -104,7 +106,7 @@ function helper.lua(source, options)
   if options.stdin then
     words[#words + 1] = "<" .. quote(helper.temp_file("stdin", options.stdin))
   end
-  return helper.shell(table.concat(words, " "))
+  return helper.shell(table.concat(words, " "), options.limit)
 end
 
 --- The same without a program: `lua5.4 args` with text at its stdin.
@@ -190,12 +192,7 @@ local function traced(fn)
 end
 
 local function body(fn, limit)
-  local ok, err, code
-  if limit then
-    ok, err, code = proa.timeout(limit, traced, fn)
-  else
-    ok, err = traced(fn)
-  end
+  local ok, err, code = proa.timeout(limit, traced, fn)
   if ok then return end
   if code == "TIMEOUT" then
     error(("the test took longer than %g s"):format(limit), 0)
@@ -227,11 +224,9 @@ function helper.it(name, fn, options)
   end)
 end
 
---- A test whose function runs in the main chunk. limit = false: a deadline
--- would change what is tested (a deadlock).
+--- A test whose function runs in the main chunk.
 function helper.it_main(name, fn, options)
-  local limit = 10
-  if options and options.limit ~= nil then limit = options.limit end
+  local limit = options and options.limit or 10
   return test(name, function() body(fn, limit) end)
 end
 
