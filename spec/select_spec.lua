@@ -1,0 +1,183 @@
+--- select_spec: select, all, any, race, interval.
+-- SPDX-License-Identifier: MIT
+
+local helper = require "spec.helper"
+local proa = require "proa"
+
+local it = helper.it
+
+local function after(seconds, ...)
+  local results = table.pack(...)
+  return function()
+    proa.sleep(seconds)
+    return table.unpack(results, 1, results.n)
+  end
+end
+
+describe("select", function()
+  it("returns the name and the results of the first", function()
+    local f = proa.future()
+    f:set("a", nil, "c")
+    assert.same({ "future", "a", nil, "c", n = 4 },
+      table.pack(proa.select { future = f, never = proa.future() }))
+  end)
+
+  it("takes functions, tasks and listeners", function()
+    local listener <close> = assert(proa.net.listen "127.0.0.1:0")
+    assert.same({ "fn", 1 }, { proa.select { l = listener, fn = after(0, 1) } })
+    local task = proa.spawn(after(0.001, 2))
+    assert.same({ "task", 2 }, { proa.select { l = listener, task = task } })
+    local client <close> = assert(proa.net.connect(listener:address()))
+    local name, server = proa.select { l = listener, never = proa.future() }
+    assert.equal("l", name)
+    assert.equal(client:address(), server:peer())
+    server:close()
+  end)
+
+  it("returns timeout alone when the time is up", function()
+    assert.same({ "timeout", n = 1 },
+      table.pack(proa.select { a = proa.future(), timeout = 0.001 }))
+    assert.same({ "timeout", n = 1 }, table.pack(proa.select { timeout = 0 }))
+  end)
+
+  it("cancels only what it started", function()
+    local cancelled, task = false, proa.spawn(after(0.01, "whole"))
+    proa.select {
+      quick = function() end,
+      slow = function()
+        local _, err = pcall(proa.sleep, 3600)
+        cancelled = proa.is_cancelled(err)
+      end,
+      task = task,
+    }
+    assert.is_true(cancelled)
+    assert.equal("whole", task:await())
+  end)
+
+  it("loses no connection that it does not choose", function()
+    local listener <close> = assert(proa.net.listen "127.0.0.1:0")
+    local client <close> = assert(proa.net.connect(listener:address()))
+    local done = proa.future()
+    done:set()
+    for _ = 1, 4 do
+      proa.select { done = done, other = proa.future() }
+      local name, server = proa.select { done = done, l = listener }
+      if name == "l" then
+        assert.equal(client:address(), server:peer())
+        server:close()
+        return
+      end
+    end
+    local server <close> = assert(listener:accept())
+    assert.equal(client:address(), server:peer())
+  end)
+
+  it("is fair among those that are ready", function()
+    local a, b, seen = proa.future(), proa.future(), {}
+    a:set()
+    b:set()
+    for _ = 1, 10 do seen[proa.select { a = a, b = b }] = true end
+    assert.same({ a = true, b = true }, seen)
+  end)
+
+  it("raises the error of the one it chooses", function()
+    assert.match("bad", helper.error_of(proa.select, {
+      f = function() error "bad" end,
+    }))
+  end)
+
+  it("is cancelled with its task, and cleans up", function()
+    local cancelled = false
+    local task = proa.spawn(proa.select, {
+      slow = function()
+        cancelled = not pcall(proa.sleep, 3600)
+      end,
+    })
+    helper.turns()
+    task:cancel()
+    assert.equal("CANCELLED", select(3, task:await()))
+    assert.is_true(cancelled)
+  end)
+
+  it("refuses what can't be waited for", function()
+    assert.match("cannot wait for a string", helper.error_of(proa.select,
+      { a = "x" }))
+    assert.match("nothing to wait for", helper.error_of(proa.select, {}))
+  end)
+end)
+
+describe("all", function()
+  it("returns the first result of each, in order", function()
+    assert.same({ 1, 2, 3 },
+      proa.all { after(0.003, 1), after(0.001, 2), after(0.002, 3) })
+    assert.same({}, proa.all {})
+  end)
+
+  it("returns the first failure and ends the rest", function()
+    local cancelled = false
+    local results = table.pack(proa.all {
+      function() cancelled = not pcall(proa.sleep, 3600) end,
+      after(0, nil, "no such thing", "ENOENT"),
+    })
+    assert.same({ nil, "no such thing", "ENOENT", 2, n = 4 }, results)
+    assert.is_true(cancelled)
+  end)
+
+  it("raises what an entry raises", function()
+    assert.match("bad", helper.error_of(proa.all, {
+      after(3600), function() error "bad" end,
+    }))
+  end)
+
+  it("collects results and errors when asked to", function()
+    local results, errors = proa.all {
+      after(0, 1), after(0, nil, "failed"), function() error("raised", 0) end,
+      collect = true,
+    }
+    assert.same({ 1 }, results)
+    assert.same({ [2] = "failed", [3] = "raised" }, errors)
+  end)
+end)
+
+describe("any", function()
+  it("returns the first success", function()
+    assert.same({ "ok", 2 }, { proa.any {
+      after(0, nil, "failed"), after(0.001, "ok", 2), after(3600),
+    } })
+  end)
+
+  it("returns the last failure when all have failed", function()
+    local results = table.pack(proa.any {
+      after(0.002, nil, "last", "E2"), after(0, nil, "first", "E1"),
+    })
+    assert.same({ nil, "last", "E2", 1, n = 4 }, results)
+    assert.match("nothing to wait for", helper.error_of(proa.any, {}))
+  end)
+end)
+
+describe("race", function()
+  it("returns the first end, success or not", function()
+    assert.same({ nil, "failed", n = 2 }, table.pack(proa.race {
+      after(0, nil, "failed"), after(3600),
+    }))
+    assert.match("bad", helper.error_of(proa.race, {
+      after(3600), function() error "bad" end,
+    }))
+    assert.match("nothing to wait for", helper.error_of(proa.race, {}))
+  end)
+end)
+
+describe("interval", function()
+  it("counts periods and skips those that were missed", function()
+    local start, counts = proa.now(), {}
+    for n in proa.interval(0.01) do
+      counts[#counts + 1] = n
+      if #counts == 2 then proa.sleep(0.025) end
+      if #counts == 3 then break end
+    end
+    assert.same({ 1, 2 }, { counts[1], counts[2] })
+    assert.is_true(counts[3] >= 4)
+    assert.is_true(proa.now() - start >= 0.01 * counts[3] - 1e-4)
+    assert.match("above 0", helper.error_of(proa.interval, 0))
+  end)
+end)
