@@ -30,7 +30,7 @@ static const struct {
     E(ENODEV),       E(ENOENT),          E(ENOEXEC),      E(ENOLCK),
     E(ENOLINK),      E(ENOMEM),          E(ENOMSG),       E(ENOPROTOOPT),
     E(ENOSPC),       E(ENOSYS),          E(ENOTCONN),     E(ENOTDIR),
-    E(ENOTEMPTY),    E(ENOTSOCK),        E(ENOTSUP),      E(ENOTTY),
+    E(ENOTEMPTY),    E(ENOTSOCK),        E(EOPNOTSUPP),   E(ENOTTY),
     E(ENXIO),        E(EOVERFLOW),       E(EOWNERDEAD),   E(EPERM),
     E(EPFNOSUPPORT), E(EPIPE),           E(EPROTO),       E(EPROTONOSUPPORT),
     E(EPROTOTYPE),   E(ERANGE),          E(EREMOTEIO),    E(EROFS),

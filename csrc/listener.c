@@ -105,7 +105,7 @@ static void accept_sink(struct op *op, const struct op_result *r) {
   if (l->closing) return;
   if (r->res < 0 && r->res != -ECANCELED && !passing(r->res))
     failed(l, r->res);
-  else if (!list_empty(&l->waiters))
+  else if (r->res >= 0 || !list_empty(&l->waiters))
     listener_arm(l);
 }
 

@@ -349,5 +349,8 @@ int args_push_result(lua_State *L, struct proactor *p, struct op *op,
   char what[PATH_MAX + 16];
   if (res >= 0) return push_value(L, p, op, res);
   describe(op, what, sizeof what);
+  if (op->closed)
+    return push_fail(L, lua_pushfstring(L, "%s: the fd was closed", what),
+                     "CLOSED");
   return push_errno(L, what, res);
 }

@@ -124,5 +124,7 @@ void signals_close(struct runtime *rt);
 void signals_pump_begin(struct runtime *rt);
 void signals_pump_end(struct runtime *rt);
 void signals_dispatch(struct runtime *rt);
+/* Raise "interrupted!" in L as soon as it runs Lua code. */
+void signals_interrupt(struct runtime *rt, lua_State *L);
 
 #endif

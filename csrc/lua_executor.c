@@ -77,17 +77,44 @@ static bool in_finaliser(lua_State *L) {
   return lua_gc(L, LUA_GCCOUNT) == -1;
 }
 
-/* The nearest C function on L's stack that is not the one that awaits, or a
- * hook: what keeps the coroutine from yielding. */
+/* C functions that let an await through. */
+static bool lets_through(const char *name) {
+  static const char *const names[] = {"pcall",    "xpcall",  "dofile", "shield",
+                                      "deadline", "timeout", "run",    NULL};
+  for (int i = 0; names[i]; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+/* The name of the function on top of L (taken) in a library, or NULL. */
+static const char *library_name(lua_State *L) {
+  static const char *const libs[] = {"_G",   "string",    "table", "coroutine",
+                                     "utf8", "proa.core", NULL};
+  const char *name = NULL;
+  int fn = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (int i = 0; libs[i] && !name; i++) {
+    lua_settop(L, fn + 1);
+    if (lua_getfield(L, -1, libs[i]) != LUA_TTABLE) continue;
+    for (lua_pushnil(L); !name && lua_next(L, fn + 2); lua_pop(L, 1))
+      if (lua_rawequal(L, -1, fn) && lua_type(L, -2) == LUA_TSTRING)
+        name = lua_tostring(L, -2);
+  }
+  lua_settop(L, fn - 1);
+  return name;
+}
+
+/* What keeps the coroutine from yielding: the nearest C function on its stack
+ * that is not known to let an await through, or a hook. */
 static const char *find_obstacle(lua_State *L, char *into, size_t len) {
   lua_Debug ar;
+  if (!lua_checkstack(L, 8)) return "a C function that cannot yield";
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sn", &ar);
+    lua_getinfo(L, "Snf", &ar);
+    const char *found = library_name(L), *name = found ? found : ar.name;
     if (strcmp(ar.namewhat, "hook") == 0) return "a debug hook";
-    if (strcmp(ar.what, "C") != 0 || !ar.name) continue;
-    if (strcmp(ar.name, "pcall") == 0 || strcmp(ar.name, "xpcall") == 0)
-      continue;
-    snprintf(into, len, "the C function '%s', which cannot yield", ar.name);
+    if (strcmp(ar.what, "C") != 0 || !name || lets_through(name)) continue;
+    snprintf(into, len, "the C function '%s', which cannot yield", name);
     return into;
   }
   return "a C function or metamethod that cannot yield";
@@ -373,6 +400,13 @@ static void run_ready(lua_State *L, struct runtime *rt) {
 
 /* -- the loop -- */
 
+/* Nobody can make anything ready any more. */
+static bool deadlocked(const struct runtime *rt) {
+  return rt->root.state == TASK_WAITING && list_empty(&rt->ready) &&
+         !rt->external && !rt->proactor.deadlines.len &&
+         list_empty(&rt->proactor.lingering);
+}
+
 /* 0, or -errno when the driver broke. */
 int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   struct task *saved = rt->current;
@@ -383,6 +417,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->top = NULL;
   run_ready(L, rt);
   bool idle = wait && list_empty(&rt->ready) && !rt->interrupted &&
+              !deadlocked(rt) &&
               (rt->root.state == TASK_WAITING || rt->settling);
   int r = proactor_turn(&rt->proactor, idle ? NEVER_NS : 0);
   signals_dispatch(rt);
@@ -390,13 +425,6 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->current = saved;
   rt->top = saved_top;
   return r;
-}
-
-/* Nobody can make anything ready any more. */
-static bool deadlocked(const struct runtime *rt) {
-  return rt->root.state == TASK_WAITING && list_empty(&rt->ready) &&
-         !rt->external && !rt->proactor.deadlines.len &&
-         list_empty(&rt->proactor.lingering);
 }
 
 /* The root's wait is over by force; what it waits for may have to end first
@@ -452,7 +480,7 @@ static int pump_root(lua_State *L, struct runtime *rt) {
     lua_concat(L, 2);
     return lua_error(L);
   }
-  if (stop) return luaL_error(L, "interrupted!");
+  if (stop) signals_interrupt(rt, L); /* the result first, then the error */
   return 0;
 }
 

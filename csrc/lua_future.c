@@ -153,6 +153,7 @@ int future_push_results(lua_State *L, int idx) {
   lua_pop(L, 1);
   luaL_checkstack(L, n + 1, "too many results");
   for (int i = 1; i <= n; i++) lua_rawgeti(L, values, i);
+  lua_remove(L, values);
   return n;
 }
 

@@ -45,9 +45,13 @@ static const struct wait_class waits_accept = {
 
 static int accept_go(lua_State *L);
 
+/* Woken for a connection that it will not take: another waiter may. */
 static int accept_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
+  struct lua_listener *o = check_listener(L);
+  bool leaves = o->rt->current->wait.end != WAIT_READY;
+  if (leaves && o->l) listener_pass_on(o->l);
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, "accept: timed out", "TIMEOUT");
   return accept_go(L);
@@ -72,11 +76,12 @@ static int accept_go(lua_State *L) {
   struct lua_listener *o = check_listener(L);
   struct listener *l = o->l;
   if (!l) return push_fail(L, "accept: the listener was closed", "CLOSED");
-  struct task *t = await_begin(L);
-  if (l->parked_n || l->err) {
-    if (!await_budget(t)) return await_reschedule(L, t, 0, accept_k);
+  if (l->parked_n || l->err) { /* before a cancellation is looked at */
+    struct task *me = o->rt->current;
+    if (!await_budget(me)) return await_reschedule(L, me, 0, accept_k);
     return accept_parked(L, l);
   }
+  struct task *t = await_begin(L);
   uint64_t until = lua_isnil(L, 2) ? NEVER_NS : (uint64_t)lua_tointeger(L, 2);
   list_push(&l->waiters, &t->wait.waiter.link);
   listener_arm(l);

@@ -95,15 +95,19 @@ static void pass_on_others(lua_State *L, int n, lua_Integer chosen) {
   }
 }
 
-/* The stack: 1 the list, 2 the limit, 3 the nodes. */
+static int wait_nodes(lua_State *L, struct task *t);
+
+/* The stack: 1 the list, 2 the absolute limit, 3 the nodes. */
 static int any_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   struct any *a = lua_touserdata(L, 3);
+  lua_settop(L, 3);
   for (int i = 0; i < a->n; i++) link_unlink(&a->nodes[i].waiter.link);
-  enum wait_end end = await_end(L);
-  int found = end == WAIT_READY ? push_first_ready(L, a->n) : 0;
-  if (!found) lua_pushnil(L);
+  if (rt_get(L)->current->wait.end != WAIT_READY) pass_on_others(L, a->n, 0);
+  if (await_end(L) == WAIT_TIMEOUT) return 0;
+  if (!push_first_ready(L, a->n)) /* another took it first */
+    return wait_nodes(L, await_begin(L));
   pass_on_others(L, a->n, lua_tointeger(L, -1));
   return 1;
 }
@@ -115,7 +119,7 @@ static int any_gc(lua_State *L) {
   return 0;
 }
 
-static struct any *push_any(lua_State *L, struct task *t, int n) {
+static void push_any(lua_State *L, struct task *t, int n) {
   size_t size = sizeof(struct any) + (size_t)n * sizeof(struct node);
   struct any *a = new_object(L, size, "proa.any", 0);
   a->n = n;
@@ -124,7 +128,6 @@ static struct any *push_any(lua_State *L, struct task *t, int n) {
     a->nodes[i].waiter.wake = node_wake;
     a->nodes[i].task = t;
   }
-  return a;
 }
 
 static bool link_nodes(lua_State *L, struct any *a) {
@@ -152,19 +155,25 @@ static void check_list(lua_State *L, int n) {
   }
 }
 
+static int wait_nodes(lua_State *L, struct task *t) {
+  struct any *a = lua_touserdata(L, 3);
+  bool external = link_nodes(L, a);
+  return await_yield(L, t, external ? &waits_any_io : &waits_any, a,
+                     (uint64_t)lua_tointeger(L, 2), 0, any_k);
+}
+
 /* wait_any(list[, timeout]) -> index of one that is ready | nil: timed out */
 static int l_wait_any(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   uint64_t limit = opt_limit(L, 2);
   int n = (int)luaL_len(L, 1);
-  lua_settop(L, 2);
+  lua_settop(L, 1);
   check_list(L, n);
   struct task *t = await_begin(L);
   if (push_first_ready(L, n)) return 1;
-  struct any *a = push_any(L, t, n);
-  bool external = link_nodes(L, a);
-  return await_yield(L, t, external ? &waits_any_io : &waits_any, a,
-                     await_until(t->rt, limit), 0, any_k);
+  lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
+  push_any(L, t, n);
+  return wait_nodes(L, t);
 }
 
 /* ready(x) -> boolean */

@@ -33,6 +33,12 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar) {
   if (served && served->interrupted) luaL_error(L, "interrupted!");
 }
 
+void signals_interrupt(struct runtime *rt, lua_State *L) {
+  int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  rt->interrupted = 1;
+  lua_sethook(L, interrupt_hook, mask, 1);
+}
+
 static void on_signal(int signal) {
   struct runtime *rt = served;
   if (!rt || !rt->open) return;
@@ -41,8 +47,7 @@ static void on_signal(int signal) {
   if (waited[signal]) rt->pending[signal] = 1;
   if (interrupt) {
     rt->interrupted = 1;
-    int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-    if (running) lua_sethook(running, interrupt_hook, mask, 1);
+    if (running) signals_interrupt(rt, running);
   }
   proactor_wake(&rt->proactor);
 }

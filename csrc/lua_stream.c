@@ -24,8 +24,9 @@ enum { LINE_MAX_BYTES = 1 << 20, SOME_MAX = 64 * 1024 };
 
 struct lua_stream {
   struct runtime *rt;
-  struct stream *s;           /* NULL: closed */
-  struct buf *lent;           /* by a read_into that waits */
+  struct stream *s;    /* NULL: closed */
+  struct buf *lent;    /* by a read_into that waits */
+  struct task *reader; /* a read that waits, or was woken and not resumed */
   uint64_t read_ns, write_ns; /* limits of each call; NEVER_NS */
   uint64_t read_until_ns;     /* ... of the read that waits */
 };
@@ -167,20 +168,21 @@ static void give_back(struct lua_stream *o) {
 
 /* wait.subject is the Lua object's record: alive while the task waits. */
 static bool withdraw_read(struct task *t) {
-  give_back(t->wait.subject);
+  struct lua_stream *o = t->wait.subject;
+  give_back(o);
+  o->reader = NULL;
   return true;
 }
 
 static const struct wait_class waits_read = {
     .verb = "read", .external = true, .withdraw = withdraw_read};
 
-static void check_reader(lua_State *L, struct stream *s) {
-  struct link *k = list_first(&s->readers);
-  if (!k) return;
-  struct waiter *w = container_of(k, struct waiter, link);
-  struct task *t = container_of(w, struct task, wait.waiter);
+/* One reader at a time: bytes for one would go to another. */
+static void check_reader(lua_State *L, const struct lua_stream *o,
+                         const struct task *t) {
   char label[96];
-  task_label(t, label, sizeof label);
+  if (!o->reader || o->reader == t) return;
+  task_label(o->reader, label, sizeof label);
   luaL_error(L, "stream is being read by task %s", label);
 }
 
@@ -190,6 +192,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   struct lua_stream *o = check_stream(L);
   give_back(o);
+  o->reader = NULL;
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, "read: timed out", "TIMEOUT");
   return read_go(L, (enum read_kind)ctx, true);
@@ -198,11 +201,11 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
 static int wait_bytes(lua_State *L, struct lua_stream *o, struct task *t,
                       enum read_kind kind, size_t want, bool again) {
   struct stream *s = o->s;
-  check_reader(L, s);
   if (kind == READ_INTO) {
     o->lent = buf_ref(check_buffer(L, 2));
     buf_lend(o->lent, "read");
   }
+  o->reader = t;
   list_push(&s->readers, &t->wait.waiter.link);
   stream_receive(s, want);
   if (!again) o->read_until_ns = await_until(o->rt, o->read_ns);
@@ -226,6 +229,7 @@ static int read_go(lua_State *L, enum read_kind kind, bool again) {
   size_t want, n = count_of(L, kind);
   if (!s) return push_closed(L, "read");
   struct task *t = await_begin(L);
+  check_reader(L, o, t);
   ssize_t got = available(s, kind, n, &want);
   bool line = kind == READ_LINE || kind == READ_LINE_KEEP;
   if (line && (size_t)(got < 0 ? (ssize_t)s->in.len : got) > LINE_MAX_BYTES)
@@ -329,9 +333,10 @@ static int accept_bytes(lua_State *L, struct stream *s) {
   return 0;
 }
 
-static int wait_room(lua_State *L, struct lua_stream *o, lua_KFunction k) {
+static int wait_room(lua_State *L, struct lua_stream *o, struct list *list,
+                     lua_KFunction k) {
   struct task *t = await_begin(L);
-  list_push(&o->s->writers, &t->wait.waiter.link);
+  list_push(list, &t->wait.waiter.link);
   return await_yield(L, t, &waits_write, o, await_until(o->rt, o->write_ns), 0,
                      k);
 }
@@ -346,32 +351,38 @@ static int accepted_k(lua_State *L, int status, lua_KContext ctx) {
                      "TIMEOUT");
   if (!o->s) return push_closed(L, "write");
   if (o->s->out_err) return push_write_error(L, o->s, "write");
-  if (stream_full(o->s)) return wait_room(L, o, accepted_k);
+  if (stream_full(o->s)) return wait_room(L, o, &o->s->leavers, accepted_k);
   lua_settop(L, 1);
   return 1;
 }
 
 static int write_go(lua_State *L, bool first);
 
+/* Its turn, or the end of its patience; whichever, the turn is over when this
+ * returns or raises. */
 static int write_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
+  struct lua_stream *o = check_stream(L);
+  if (o->s && o->rt->current->wait.end != WAIT_READY) stream_next_writer(o->s);
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, "write: timed out", "TIMEOUT");
   return write_go(L, false);
 }
 
-/* Whole calls in order: behind writers that wait, nothing is accepted yet. */
+/* Whole calls in order: behind writers that wait, and while the queue is
+ * above its mark, nothing is accepted yet. */
 static int write_go(lua_State *L, bool first) {
   struct lua_stream *o = check_stream(L);
   struct stream *s = o->s;
   if (!s) return push_closed(L, "write");
   if (s->out_err) return push_write_error(L, s, "write");
   if (s->shut) return luaL_error(L, "stream was shut down for writing");
-  if (first && !list_empty(&s->writers)) return wait_room(L, o, write_k);
-  if (!first && stream_full(s)) return wait_room(L, o, write_k);
+  if (first && !stream_may_write(s))
+    return wait_room(L, o, &s->writers, write_k);
   accept_bytes(L, s);
-  if (stream_full(s)) return wait_room(L, o, accepted_k);
+  if (!first) stream_next_writer(s);
+  if (stream_full(s)) return wait_room(L, o, &s->leavers, accepted_k);
   if (!await_budget(o->rt->current))
     return await_reschedule(L, o->rt->current, 0, accepted_k);
   lua_settop(L, 1);

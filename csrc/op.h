@@ -117,6 +117,7 @@ struct op {
   uint32_t slot, gen;
   uint8_t state;     /* enum op_state */
   bool cancelled;    /* a cancel was asked for */
+  bool closed;       /* cancelled because its handle was closed */
   bool reaped;       /* its last result is in the completed queue */
   bool on_worker;    /* a worker has it; a copy of its memory */
   bool finished;     /* it is on the driver's list of finished ops */
@@ -129,7 +130,7 @@ struct op {
   struct link link;  /* in handle->ops */
   struct link queue; /* in one list of the proactor or driver */
   struct deadline deadline;
-  void *job; /* threads.c */
+  void *job; /* threads.c; in the simulation its record of the op */
   struct {
     unsigned char *ptr;
     size_t len, done; /* bytes; done: moved by earlier tries */

@@ -12,9 +12,10 @@
 /* mmap: pages that no message has touched cost nothing. */
 static int map(struct pool *pool) {
   size_t len = (size_t)pool->count * pool->size;
+  if (fault_point("pool_init")) return -ENOMEM;
   void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                  -1, 0);
-  if (p == MAP_FAILED || fault_point("pool_init")) return -ENOMEM;
+  if (p == MAP_FAILED) return -ENOMEM;
   pool->base = p;
   return 0;
 }

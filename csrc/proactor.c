@@ -214,6 +214,7 @@ static void complete(struct proactor *p, struct op *op, struct op_result r) {
     return;
   }
   bool last = op->class->flags & OP_LAST;
+  op->closed = h && h->closing && r.res == -ECANCELED;
   delist(p, op);
   op_step(op, OP_COMPLETED);
   p->stats.completed++;

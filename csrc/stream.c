@@ -22,6 +22,7 @@ struct stream *stream_new(struct proactor *p, struct handle *h,
   outq_init(&s->out, release, arg);
   list_init(&s->readers);
   list_init(&s->writers);
+  list_init(&s->leavers);
   list_init(&s->flushers);
   link_init(&s->hook.link);
   s->hook.run = run_hook;
@@ -102,7 +103,8 @@ static void arm_private(struct stream *s) {
   proactor_submit(s->p, op);
 }
 
-/* Armed again at once only while somebody waits for the bytes. */
+/* The kernel may end a multishot receive at any time (its queue overflowed):
+ * armed again at once. After a cancel only while somebody waits. */
 static void recv_ended(struct stream *s, int res) {
   s->recv = NULL;
   if (res == -ENOBUFS) {
@@ -110,7 +112,8 @@ static void recv_ended(struct stream *s, int res) {
     if (wants_more(s)) arm_private(s);
   } else {
     if (res <= 0) note_end(s, res);
-    if (wants_more(s) && reading(s) && s->in.len < s->want) arm(s);
+    bool early = res > 0 && s->in.len < quota(s); /* not by our cancel */
+    if (wants_more(s) && (early || (reading(s) && s->in.len < s->want))) arm(s);
   }
 }
 
@@ -160,10 +163,22 @@ static void send_failed(struct stream *s, int err) {
   outq_clear(&s->out);
 }
 
+static void wake_writer(struct stream *s) {
+  s->turn = !list_empty(&s->writers);
+  waiter_wake_first(&s->writers);
+}
+
+void stream_next_writer(struct stream *s) {
+  s->turn = false;
+  if (!stream_full(s) || s->out_err) wake_writer(s);
+}
+
 /* Writers go on at half the mark, so that one send serves many writes. */
 static void out_moved(struct stream *s) {
-  if (s->out.len <= STREAM_HIGH_WATER / 2 || s->out_err)
-    waiter_wake_all(&s->writers);
+  if (s->out.len <= STREAM_HIGH_WATER / 2 || s->out_err) {
+    waiter_wake_all(&s->leavers);
+    if (!s->turn) wake_writer(s);
+  }
   if (s->out.len || s->send) return;
   if (s->shut && !s->shut_done && !s->out_err && s->handle) {
     s->shut_done = true;
@@ -276,6 +291,7 @@ static void linger_over(struct deadline *d) {
 static void stop_waiters(struct stream *s) {
   waiter_wake_all(&s->readers);
   waiter_wake_all(&s->writers);
+  waiter_wake_all(&s->leavers);
   waiter_wake_all(&s->flushers);
 }
 

@@ -37,7 +37,9 @@ struct stream {
   struct op *send; /* under way, or NULL */
   struct iovec iov[OUTQ_IOV_MAX];
   struct msghdr msg;
-  struct list writers;  /* wait for room */
+  struct list writers;  /* nothing accepted yet: one at a time, in order */
+  struct list leavers;  /* accepted: wait until the queue is short again */
+  bool turn;            /* a writer was woken and has not written yet */
   struct list flushers; /* wait until the kernel has taken all */
   struct hook hook;     /* start sending before the next hand-over */
   int out_err;          /* -errno once sending has failed */
@@ -71,6 +73,13 @@ int stream_write(struct stream *s, const void *bytes, size_t n, int anchor);
 static inline bool stream_full(const struct stream *s) {
   return s->out.len > STREAM_HIGH_WATER;
 }
+/* May a write be accepted at once, or does it queue behind others? */
+static inline bool stream_may_write(const struct stream *s) {
+  return !s->turn && list_empty(&s->writers) && !stream_full(s);
+}
+/* The woken writer has written, or has given up: the next one, if there is
+ * room. */
+void stream_next_writer(struct stream *s);
 /* Nothing accepted is left that could still be sent. */
 static inline bool stream_flushed(const struct stream *s) {
   return s->out_err || (s->out.len == 0 && (!s->shut || s->shut_done));

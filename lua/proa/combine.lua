@@ -45,7 +45,8 @@ end
 --- The results of an entry that is ready.
 local function take(entry)
   if type(entry) == "userdata" and is_listener(entry) then
-    return entry:accept()
+    if not entry:closed() then return entry:accept() end
+    return nil, "accept: the listener was closed", "CLOSED"
   end
   return entry:await()
 end
