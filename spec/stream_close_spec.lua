@@ -139,8 +139,8 @@ local function closes(pair)
     conn:write "12345"
     assert.matches("^proa%.stream %S+ %(fd %d+, 0 bytes unread, 5 unsent%)$",
       tostring(conn))
-    proa.timeout(0, peer.read, peer, "a")
     helper.wait_until(function()
+      proa.timeout(0, peer.read, peer, "a")
       return tostring(peer):find("5 bytes unread, 0 unsent", 1, true)
     end)
   end)

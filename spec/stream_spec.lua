@@ -9,11 +9,12 @@ local proa = require "proa"
 
 local MIB = 1024 * 1024
 
---- Let the other side's bytes arrive: waits until `conn` holds n unread ones.
--- A read of more than there is, given up, starts the receiving.
+--- Let bytes arrive: waits until `conn` holds n unread ones. A read of more
+-- than that, given up, starts the receiving; again, because the simulation, as
+-- a kernel may, ends a multishot receive at times.
 local function arrive(conn, n)
-  proa.timeout(0, conn.read_exact, conn, n + 1)
   helper.wait_until(function()
+    proa.timeout(0, conn.read_exact, conn, n + 1)
     return tonumber(tostring(conn):match "(%d+) bytes unread") >= n
   end)
 end
