@@ -19,10 +19,20 @@
 #include "ops.h"
 
 /* user_data of entries that are not ops: no table has that many slots. */
-#define UD_CANCEL UINT64_C(0x00000000ffffffff)
+#define UD_NONE UINT64_C(0x00000000ffffffff)
 #define UD_WAKE UINT64_C(0x00000001ffffffff)
+#define UD_CANCEL UINT64_C(0x80000000) /* with the name of the op to cancel */
 
-enum pending { PENDING_NONE, PENDING_CANCEL, PENDING_POLL, PENDING_PREP };
+enum pending {
+  PENDING_NONE,
+  PENDING_CANCEL,     /* the kernel has it; an entry that cancels it */
+  PENDING_POLL,       /* an entry that waits for readiness */
+  PENDING_PREP,       /* its own entry, once more */
+  PENDING_PREP_LATER, /* the same, but not before the next tick */
+  PENDING_CANCEL_LATER,
+};
+
+#define LATER_NS NS_PER_MS
 
 static struct uring_driver *self(struct driver *d) {
   return container_of(d, struct uring_driver, base);
@@ -109,7 +119,7 @@ static bool try_cancel(struct uring_driver *u, struct op *op) {
   struct io_uring_sqe *sqe = uring_sqe(u);
   if (!sqe) return false;
   io_uring_prep_cancel64(sqe, op_user_data(op), 0);
-  io_uring_sqe_set_data64(sqe, UD_CANCEL);
+  io_uring_sqe_set_data64(sqe, op_user_data(op) | UD_CANCEL);
   return true;
 }
 
@@ -133,6 +143,22 @@ static void do_or_pend(struct uring_driver *u, struct op *op,
   if (try_pending(u, op, what)) return;
   op->pending = (uint8_t)what;
   list_push(&u->pending, &op->queue);
+}
+
+static void pend_later(struct uring_driver *u, struct op *op,
+                       enum pending what) {
+  op->pending = (uint8_t)what;
+  list_push(&u->later, &op->queue);
+}
+
+static void take_later(struct uring_driver *u) {
+  struct link *k;
+  while ((k = list_pop(&u->later))) {
+    struct op *op = container_of(k, struct op, queue);
+    bool cancel = op->pending == PENDING_CANCEL_LATER;
+    op->pending = cancel ? PENDING_CANCEL : PENDING_PREP;
+    list_push(&u->pending, &op->queue);
+  }
 }
 
 static void try_all_pending(struct uring_driver *u) {
@@ -195,11 +221,23 @@ static void clear_wake(struct uring_driver *u, bool more) {
 }
 
 /* A stand-in has ended: readiness came, or the op was cancelled. */
-static bool end_polling(struct uring_driver *u, struct op *op, int32_t res) {
+static int32_t end_polling(struct uring_driver *u, struct op *op, int32_t res) {
   op->polling = false;
-  if (res < 0) return false;
+  if (res < 0) return res;
+  if (op->cancelled) return -ECANCELED;
   do_or_pend(u, op, PENDING_PREP);
-  return true;
+  return -EAGAIN;
+}
+
+/* Not now: wait for readiness and prepare again. A Unix socket whose
+ * listener's queue is full is writable all the time; it is tried again at the
+ * pace of a clock. */
+static void try_again(struct uring_driver *u, struct op *op) {
+  if (op->class == &op_connect) {
+    pend_later(u, op, PENDING_PREP_LATER);
+  } else {
+    do_or_pend(u, op, PENDING_POLL);
+  }
 }
 
 static void reap_op(struct uring_driver *u, struct op *op,
@@ -207,10 +245,16 @@ static void reap_op(struct uring_driver *u, struct op *op,
   int32_t res = clean_res(cqe->res);
   bool more = cqe->flags & IORING_CQE_F_MORE;
   uint16_t flags = more ? RESULT_MORE : 0, bid = 0;
-  if (op->polling && end_polling(u, op, res)) return;
-  if (res == -EAGAIN && op->class->interest && !op->cancelled) {
-    do_or_pend(u, op, PENDING_POLL);
-    return;
+  if (op->polling) {
+    res = end_polling(u, op, res);
+    if (res == -EAGAIN) return;
+  } else if (res == -EAGAIN && op->class->interest) {
+    if (op->cancelled)
+      res = -ECANCELED;
+    else {
+      try_again(u, op);
+      return;
+    }
   }
   if ((cqe->flags & IORING_CQE_F_BUFFER) && (op->class->flags & OP_SELECT)) {
     bid = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
@@ -224,10 +268,24 @@ static void reap_op(struct uring_driver *u, struct op *op,
   driver_deliver(&u->base, op, res, flags, bid);
 }
 
+/* How a cancel went. Not found, or too late: the op was on its way between
+ * two places of the kernel, or blocks in one of its workers. As long as it
+ * has not ended the request stands, and is made again after a tick. */
+static void reap_cancel(struct uring_driver *u, uint64_t user_data,
+                        int32_t res) {
+  struct op *op = op_find(u->base.ops, user_data & ~UD_CANCEL);
+  if (res >= 0 || !op || !op->cancelled || op->reaped || op->pending) return;
+  if (op->state == OP_SUBMITTED) pend_later(u, op, PENDING_CANCEL_LATER);
+}
+
 static void reap_cqe(struct uring_driver *u, const struct io_uring_cqe *cqe) {
-  if (cqe->user_data == UD_CANCEL) return;
+  if (cqe->user_data == UD_NONE) return;
   if (cqe->user_data == UD_WAKE) {
     clear_wake(u, cqe->flags & IORING_CQE_F_MORE);
+    return;
+  }
+  if (cqe->user_data & UD_CANCEL) {
+    reap_cancel(u, cqe->user_data, cqe->res);
     return;
   }
   struct op *op = op_find(u->base.ops, cqe->user_data);
@@ -280,8 +338,10 @@ static int uring_wait(struct driver *d, uint64_t until_ns) {
   reap_threads(u);
   try_all_pending(u);
   uint64_t left = time_left(u, until_ns);
+  if (!list_empty(&u->later)) left = min_u64(left, LATER_NS);
   int r = uring_enter(u, left ? 1 : 0, left);
   if (!harmless(r)) return r;
+  take_later(u);
   reap(u);
   while (overflowed(u) && driver_has_room(d)) {
     if (!harmless(r = uring_enter(u, 0, 0))) return r;
@@ -325,7 +385,7 @@ static void cancel_wake(struct uring_driver *u) {
   struct io_uring_sqe *sqe = uring_sqe(u);
   if (!sqe || !u->wake_armed) return;
   io_uring_prep_cancel64(sqe, UD_WAKE, 0);
-  io_uring_sqe_set_data64(sqe, UD_CANCEL);
+  io_uring_sqe_set_data64(sqe, UD_NONE);
   for (int i = 0; i < 8 && u->wake_armed; i++) {
     uring_enter(u, 1, 10 * NS_PER_MS);
     u->base.done_n = 0;

@@ -35,6 +35,7 @@ struct uring_driver {
   bool wake_armed;
   atomic_bool woken;
   struct list pending; /* struct op.queue: wait for room in the queue */
+  struct list later;   /* struct op.queue: to be tried again after a tick */
   struct threads *threads;
 };
 

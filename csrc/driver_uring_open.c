@@ -329,6 +329,7 @@ int uring_open(struct driver **out, struct op_table *ops,
   u->wake_fd = -1;
   list_init(&u->base.finished);
   list_init(&u->pending);
+  list_init(&u->later);
   int r = make_parts(u, o, why);
   if (r >= 0) r = climb(u, o, why);
   if (r < 0) {

@@ -8,6 +8,8 @@
 
 #include "proactor.h"
 
+enum { ARGS_MAX = 10 }; /* stack places that the arguments of an op take */
+
 /* An idle op of this class with the arguments from index `first` up; raises
  * on bad ones, with nothing held. What Lua must keep alive is anchored. */
 struct op *args_op(lua_State *L, struct proactor *p,

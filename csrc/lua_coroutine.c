@@ -9,6 +9,8 @@
  * resumer leave the task's stack with it and come back with it.
  *
  * SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "lua_core.h"
 
 /* Registry: coroutine -> the innermost scope it took with it. Weak keys; the
@@ -182,9 +184,20 @@ static int resume_thread(lua_State *L, lua_State *co) {
   return resume_in(L, co, nargs, below);
 }
 
+/* Releases of 5.4 differ in what the stock functions say they expect. */
+static bool says_thread;
+
+static void ask_stock(lua_State *L) {
+  lua_getfield(L, -1, "resume");
+  lua_pushinteger(L, 1);
+  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  says_thread = !ok && strstr(luaL_tolstring(L, -1, NULL), "thread expected");
+  lua_pop(L, ok ? 0 : 2);
+}
+
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  if (!co) luaL_typeerror(L, 1, "coroutine");
+  if (!co) luaL_typeerror(L, 1, says_thread ? "thread" : "coroutine");
   return co;
 }
 
@@ -222,6 +235,7 @@ static int l_close(lua_State *L) {
 static int l_patch(lua_State *L) {
   lua_getglobal(L, "coroutine");
   if (!lua_istable(L, -1)) return 0;
+  ask_stock(L);
   lua_pushboolean(L, 0);
   lua_pushcclosure(L, l_resume, 1);
   lua_setfield(L, -2, "resume");

@@ -58,14 +58,15 @@ static void close_through_handle(struct proactor *p, struct op *op) {
 struct future *future_submit(lua_State *L, struct runtime *rt,
                              struct proactor *p, const struct op_class *class,
                              int first) {
+  lua_settop(L, first - 1 + ARGS_MAX); /* the future behind all arguments */
   struct future *f = push_future(L, rt);
-  lua_insert(L, first); /* below the arguments, which may be replaced */
-  struct op *op = args_op(L, p, class, first + 1);
-  if (class->flags & OP_LAST) take_fd(L, first + 1);
+  struct op *op = args_op(L, p, class, first);
+  if (class->flags & OP_LAST) take_fd(L, first);
   f->p = p;
   f->op = op;
   op->sink = future_sink;
   op->owner = f;
+  lua_replace(L, first);
   lua_settop(L, first);
   if (class->flags & OP_LAST)
     close_through_handle(p, op);

@@ -88,6 +88,13 @@ static int accept_go(lua_State *L) {
   return await_yield(L, t, &waits_accept, l, until, 0, accept_k);
 }
 
+/* accept_parked(listener) -> stream | nil: none is parked. Not an await. */
+static int l_accept_parked(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  if (rt_gone(o->rt) || !o->l || !(o->l->parked_n || o->l->err)) return 0;
+  return accept_parked(L, o->l);
+}
+
 /* accept([timeout]) -> stream */
 static int l_accept(lua_State *L) {
   check_open(L);
@@ -149,6 +156,8 @@ void open_listener(lua_State *L) {
                                   {"__tostring", l_tostring},
                                   {NULL, NULL}};
   make_class(L, LISTENER_CLASS, methods, meta);
+  lua_pushcfunction(L, l_accept_parked);
+  lua_setfield(L, -2, "accept_parked");
   luaL_getmetatable(L, LISTENER_CLASS);
   lua_getfield(L, -1, "__index");
   lua_setfield(L, -3, "listener_methods");

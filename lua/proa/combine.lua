@@ -45,8 +45,14 @@ end
 --- The results of an entry that is ready.
 local function take(entry)
   if type(entry) == "userdata" and is_listener(entry) then
-    if not entry:closed() then return entry:accept() end
-    return nil, "accept: the listener was closed", "CLOSED"
+    if entry:closed() then
+      return nil, "accept: the listener was closed", "CLOSED"
+    end
+    -- No await: a cancellation comes after what was won, not instead of it.
+    local stream, message, code = core.accept_parked(entry)
+    if stream then return stream end
+    if message then return nil, message, code end
+    return entry:accept()
   end
   return entry:await()
 end
