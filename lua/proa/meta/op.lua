@@ -1,6 +1,7 @@
 ---@meta _
 -- Raw operations: each submits one request and returns its future, whose
--- `await` gives what stands here as "result", or nil, message, code.
+-- `await` gives what stands here as "result", or nil, message, code (CLOSED:
+-- its descriptor was closed here meanwhile).
 -- Descriptors are integers (borrowed) or fd objects. What is given stays alive
 -- with the operation: a buffer is in use until it ends, a string is kept.
 -- Streams and listeners do their own; a raw recv beside a stream on the same
