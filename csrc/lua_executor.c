@@ -185,7 +185,6 @@ struct task *await_begin(lua_State *L) {
   struct scope *s = t->maybe_cancelled ? task_cancelled_scope(t) : NULL;
   if (s && t->swallowed == 0) raise_cancel(L, t, s);
   if (s) raise_again(L, t, s);
-  t->wait.end = t->wait.asked = WAIT_PENDING;
   t->wait.waiter.wake = wake_waiter;
   return t;
 }
@@ -204,6 +203,7 @@ static void begin_wait(lua_State *L, struct task *t,
                        uint64_t until_ns) {
   t->wait.class = class;
   t->wait.subject = subject;
+  t->wait.end = t->wait.asked = WAIT_PENDING;
   t->state = TASK_WAITING;
   if (class->external) t->rt->external++;
   if (until_ns == NEVER_NS) return;

@@ -201,6 +201,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
 static int wait_bytes(lua_State *L, struct lua_stream *o, struct task *t,
                       enum read_kind kind, size_t want, bool again) {
   struct stream *s = o->s;
+  if (again) await_begin(L);
   if (kind == READ_INTO) {
     o->lent = buf_ref(check_buffer(L, 2));
     buf_lend(o->lent, "read");
@@ -228,7 +229,8 @@ static int read_go(lua_State *L, enum read_kind kind, bool again) {
   struct stream *s = o->s;
   size_t want, n = count_of(L, kind);
   if (!s) return push_closed(L, "read");
-  struct task *t = await_begin(L);
+  /* A read that was woken delivers before a cancellation is looked at. */
+  struct task *t = again ? o->rt->current : await_begin(L);
   check_reader(L, o, t);
   ssize_t got = available(s, kind, n, &want);
   bool line = kind == READ_LINE || kind == READ_LINE_KEEP;
