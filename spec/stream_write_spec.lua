@@ -83,14 +83,16 @@ local function writes(pair)
   end)
 
   it("sends 16 MiB in one write to a reader who is slow", function(conn, peer)
-    local text = pattern(16 * MIB)
+    local block, parts = pattern(MIB), {}
+    for i = 1, 16 do parts[i] = ("%08d"):format(i) .. block end
+    local text = table.concat(parts)
     local reader = proa.spawn(function()
-      local parts = {}
+      local got = {}
       for data in function() return peer:read_some(256 * KIB) end do
-        parts[#parts + 1] = data
-        if #parts % 16 == 0 then proa.yield() end
+        got[#got + 1] = data
+        if #got % 16 == 0 then proa.yield() end
       end
-      return table.concat(parts)
+      return table.concat(got)
     end)
     assert.equal(conn, conn:write(text))
     conn:close()
