@@ -53,6 +53,8 @@ static void tell_collector(lua_State *L) {
 
 /* An empty object first, so that nothing is held when memory runs out. */
 static struct buf *push_buffer(lua_State *L, size_t len) {
+  /* What is made while the state closes is never finalised. */
+  if (rt_get(L)->closed) luaL_error(L, "proa: this Lua state is closing");
   struct lua_buffer *o =
       new_object(L, sizeof(struct lua_buffer), BUFFER_CLASS, 0);
   tell_collector(L);

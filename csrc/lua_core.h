@@ -43,6 +43,7 @@ struct runtime {
   unsigned external; /* waits that something outside this state may end */
   bool pumping;
   bool settling; /* the root only waits for what closes */
+  uint64_t settle_until;
   bool stopping;
   int live_ref;     /* registry: tasks by slot, so that they stay alive */
   int on_error_ref; /* registry: the handler, or LUA_NOREF */

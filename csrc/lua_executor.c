@@ -12,6 +12,8 @@
 
 #include "lua_core.h"
 
+#define SETTLE_NS (7 * NS_PER_S) /* a linger, and some for the kernel */
+
 enum {
   RESUMES_MAX = 256,   /* between two looks at the kernel: fairness */
   BUDGET = 128,        /* awaits in one resume that need not wait */
@@ -419,7 +421,8 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   bool idle = wait && list_empty(&rt->ready) && !rt->interrupted &&
               !deadlocked(rt) &&
               (rt->root.state == TASK_WAITING || rt->settling);
-  int r = proactor_turn(&rt->proactor, idle ? NEVER_NS : 0);
+  uint64_t until = rt->settling ? rt->settle_until : NEVER_NS;
+  int r = proactor_turn(&rt->proactor, idle ? until : 0);
   signals_dispatch(rt);
   rt->pumping = nested;
   rt->current = saved;
@@ -437,11 +440,17 @@ static void push_forced(lua_State *L, struct runtime *rt, bool interrupted) {
   task_interrupt(&rt->root, WAIT_CANCELLED);
 }
 
-/* run waits for what closes in the background; its own limits bound it. */
+/* run waits for what closes in the background. Lingering streams have limits
+ * of their own; what the kernel does not give back in time is left to
+ * lua_close, which waits once more. */
 static bool settling(struct runtime *rt, const struct wait_class *class) {
+  struct proactor *p = &rt->proactor;
+  bool was = rt->settling;
   rt->settling = class->settles && rt->root.state != TASK_WAITING &&
-                 (rt->proactor.ending || !list_empty(&rt->proactor.lingering));
-  return rt->settling;
+                 (p->ending || !list_empty(&p->lingering));
+  if (!rt->settling) return false;
+  if (!was) rt->settle_until = ns_after(proactor_now(p), SETTLE_NS);
+  return proactor_now(p) < rt->settle_until;
 }
 
 /* Turns until the root's wait has ended. An interrupt or a deadlock ends it

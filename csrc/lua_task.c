@@ -12,10 +12,17 @@
 
 /* -- making -- */
 
+/* The nearest Lua function: spawn may be called through pcall. */
+static bool find_place(lua_State *L, lua_Debug *ar) {
+  for (int level = 1; level <= 4 && lua_getstack(L, level, ar); level++)
+    if (lua_getinfo(L, "l", ar) && ar->currentline >= 0)
+      return lua_getinfo(L, "S", ar);
+  return false;
+}
+
 static void note_place(lua_State *L, struct task *t) {
   lua_Debug ar;
-  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar)) return;
-  if (ar.currentline < 0) return;
+  if (!find_place(L, &ar)) return;
   size_t len = strlen(ar.short_src), max = sizeof t->place - 12;
   size_t skip = len > max ? len - max : 0; /* the end of a path says more */
   snprintf(t->place, sizeof t->place, "%.31s:%d", ar.short_src + skip,

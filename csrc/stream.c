@@ -72,7 +72,7 @@ static void private_sink(struct op *op, const struct op_result *r) {
     chunk_free(s->in.pool, c);
     note_end(s, r->res);
   }
-  if (reading(s) && wants_more(s) && s->in.len < s->want) arm(s);
+  if (wants_more(s) && s->in.len < quota(s)) arm(s);
   wake_reader(s);
 }
 
