@@ -61,12 +61,8 @@ static void parse_bytes(struct parsed *a) {
     parse_into(a);
     return;
   }
-  size_t len;
-  const char *bytes = luaL_checklstring(a->L, a->arg, &len);
-  opt_range(a->L, a->arg + 1, len, &a->at, &a->len);
-  a->bytes = bytes + a->at;
-  a->keep_bytes = a->arg;
-  a->arg += 3;
+  a->bytes = luaL_checklstring(a->L, a->arg, &a->len);
+  a->keep_bytes = a->arg++;
 }
 
 static void parse_parts(struct parsed *a) {
@@ -262,6 +258,8 @@ struct op *args_op(lua_State *L, struct proactor *p,
   if (class->flags & OP_MULTISHOT)
     luaL_error(L, "%s belongs to listeners and streams", class->name);
   for (int i = 0; class->args[i] != ARG_END; i++) parse_one(&a, class->args[i]);
+  if (a.arg < first + ARGS_MAX && !lua_isnoneornil(L, a.arg))
+    luaL_argerror(L, a.arg, "one argument too many");
   int kept = anchor(L, &a);
   struct op *op = proactor_op(p, class);
   bool filled = op && fill(op, &a);

@@ -99,6 +99,7 @@ int push_errno(lua_State *L, const char *what, int err) {
   char text[80];
   const char *name = err_name(-err);
   err_text(-err, text, sizeof text);
+  if (err == -ECANCELED) snprintf(text, sizeof text, "cancelled");
   lua_pushnil(L);
   if (what)
     lua_pushfstring(L, "%s: %s", what, text);

@@ -528,10 +528,10 @@ static int l_tostring(lua_State *L) {
     lua_pushliteral(L, "proa.stream (closed)");
     return 1;
   }
-  push_handle_name(L, o->s->p, o->s->handle, true);
-  lua_pushfstring(L, "proa.stream %s (fd %d, %d bytes unread, %d unsent)",
-                  luaL_tolstring(L, 2, NULL), o->s->handle->fd,
-                  (int)o->s->in.len, (int)o->s->out.len);
+  bool named = push_handle_name(L, o->s->p, o->s->handle, true) == 1;
+  const char *peer = named ? lua_tostring(L, -1) : "without peer";
+  lua_pushfstring(L, "proa.stream %s (fd %d, %d bytes unread, %d unsent)", peer,
+                  o->s->handle->fd, (int)o->s->in.len, (int)o->s->out.len);
   return 1;
 }
 

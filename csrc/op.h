@@ -37,7 +37,7 @@ enum op_arg {
   ARG_END,
   ARG_FD,      /* a descriptor: integer, fd object */
   ARG_INTO,    /* buffer[, i, j]: lent, filled */
-  ARG_BYTES,   /* string or buffer[, i, j]: lent or kept, sent */
+  ARG_BYTES,   /* string, or buffer[, i, j]: kept or lent, sent */
   ARG_PARTS,   /* list of strings, kept */
   ARG_OFFSET,  /* integer >= 0; nil: the file's position */
   ARG_ADDRESS, /* "host:port", "unix:/path" */

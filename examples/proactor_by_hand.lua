@@ -12,7 +12,7 @@
 --   write took 5 bytes
 --   read got 5 bytes: hello
 --   timer: true
---   a cancelled read: read: operation canceled (CANCELLED)
+--   a cancelled read: read: cancelled (CANCELLED)
 -- SPDX-License-Identifier: MIT
 
 local proa = require "proa"

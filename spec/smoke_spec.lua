@@ -57,7 +57,7 @@ describe("proa", function()
   helper.it("writes a file and reads it back", function()
     local path = helper.temp "file"
     local file <close> = assert(proa.op.open(path, "w+"):await())
-    assert.equal(5, proa.op.write(file, "hello", 1, -1, 0):await())
+    assert.equal(5, proa.op.write(file, "hello", 0):await())
     assert.is_true(proa.op.fsync(file):await())
     local buffer = proa.buffer(16)
     assert.equal(5, proa.op.read(file, buffer, 1, -1, 0):await())

@@ -69,7 +69,7 @@ return {
   write = {
     success = function()
       local file <close>, path = kit.file "hello world"
-      assert.same({ 5, n = 1 }, kit.results(op.write(file, "there", 1, -1, 6)))
+      assert.same({ 5, n = 1 }, kit.results(op.write(file, "there", 6)))
       assert.equal(2, op.write(file, proa.buffer "HExx", 1, 2):await())
       assert.equal(1, op.write(file, "L"):await())
       assert.equal("HELlo there", helper.read_file(path))
@@ -89,7 +89,7 @@ return {
       assert.is_true(op.close(r):await())
       kit.fails("EPIPE", op.write(w, "x"))
       local file <close> = kit.file("hello", "r")
-      kit.fails("EBADF", op.write(file, "x", 1, -1, 0))
+      kit.fails("EBADF", op.write(file, "x", 0))
     end,
     before = function()
       local r <close>, w = fd.pipe()
@@ -100,7 +100,7 @@ return {
     end,
     after = function()
       local file <close>, path = kit.file ""
-      kit.too_late(5, op.write(file, "hello", 1, -1, 0))
+      kit.too_late(5, op.write(file, "hello", 0))
       assert.equal("hello", helper.read_file(path))
     end,
     close = function()

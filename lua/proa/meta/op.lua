@@ -52,12 +52,14 @@ function op.connect(fd, address) end
 ---@return proa.future
 function op.recv(fd, buffer, i, j) end
 
---- Send all bytes, or those from i to j. Result: how many.
+--- Send all bytes of a string, or of a buffer those from i to j. Result: how
+--- many.
 ---@param fd integer|proa.fd
----@param bytes string|proa.buffer
+---@param bytes proa.buffer a string takes no range
 ---@param i? integer default 1
 ---@param j? integer default -1
 ---@return proa.future
+---@overload fun(fd: integer|proa.fd, bytes: string): proa.future
 function op.send(fd, bytes, i, j) end
 
 --- Send all strings of a list, in order. Result: how many bytes.
@@ -88,13 +90,15 @@ function op.close(fd) end
 ---@return proa.future
 function op.read(fd, buffer, i, j, offset) end
 
---- Write all bytes, or those from i to j. Result: how many.
+--- Write all bytes of a string, or of a buffer those from i to j. Result: how
+--- many.
 ---@param fd integer|proa.fd
----@param bytes string|proa.buffer
+---@param bytes proa.buffer a string takes no range: write(fd, text, offset)
 ---@param i? integer default 1
 ---@param j? integer default -1
 ---@param offset? integer in the file; default: its own position
 ---@return proa.future
+---@overload fun(fd: integer|proa.fd, bytes: string, offset: integer?): proa.future
 function op.write(fd, bytes, i, j, offset) end
 
 --- Open a file. Result: an fd object.
