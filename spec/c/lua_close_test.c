@@ -40,6 +40,12 @@ enum {
 
 /* -- an allocator that looks back -- */
 
+static atomic_long larges; /* large blocks ever made: is it really ours? */
+static atomic_long live;   /* blocks allocated and not freed */
+static atomic_long late;   /* bytes that changed after free */
+
+#if OWN_MALLOC
+#pragma GCC visibility push(default) /* they replace those of libc */
 struct large {
   unsigned char *at; /* user's bytes; NULL: free slot */
   size_t len;
@@ -47,13 +53,8 @@ struct large {
 };
 
 static struct large kept[KEPT_MAX];
-static atomic_long larges; /* large blocks ever made: is it really ours? */
-static atomic_long live;   /* blocks allocated and not freed */
-static atomic_long late;   /* bytes that changed after free */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
-#if OWN_MALLOC
-#pragma GCC visibility push(default) /* they replace those of libc */
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
@@ -165,6 +166,7 @@ static void inspect(void) {
 static const char script[] =
     "local proa = require 'proa'\n"
     "local path, reads = ...\n"
+    "proa.setup { workers = 1 }\n"
     "local fd = assert(proa.op.open(path, 'rd'):await())\n"
     "local keep = {}\n"
     "for i = 1, reads do\n"
@@ -172,7 +174,7 @@ static const char script[] =
     "  keep[i] = proa.op.read(fd, b, 1, -1, (i - 1) << 20)\n"
     "end\n"
     "KEEP = keep\n"
-    "proa.yield()\n"
+    "if proa.info().driver == 'uring' then proa.yield() end\n"
     "return proa.stats().ops_in_flight, proa.info().driver\n";
 
 static int traceback(lua_State *L) {
