@@ -1,9 +1,9 @@
-/* lua_executor.c - the ready queue, awaiting, and the loop.
+/* lua_executor.c - the ready queue and the loop.
  *
- * Runs tasks, turns the proactor, decides who may await, and explains a
- * program that can't go on. Coroutines are resumed here and nowhere else: not
- * from a submit, a reap or a finaliser. Tasks as Lua sees them are in
- * lua_task.c, cancelling in lua_scope.c, run() in lua_run.c.
+ * Runs tasks, turns the proactor, and explains a program that can't go on.
+ * Coroutines are resumed here and nowhere else: not from a submit, a reap or a
+ * finaliser. Awaiting is in lua_await.c, tasks as Lua sees them in lua_task.c,
+ * cancelling in lua_scope.c, run() in lua_run.c.
  *
  * SPDX-License-Identifier: MIT */
 #include <lauxlib.h>
@@ -14,11 +14,7 @@
 
 #define SETTLE_NS (7 * NS_PER_S) /* a linger, and some for the kernel */
 
-enum {
-  RESUMES_MAX = 256,   /* between two looks at the kernel: fairness */
-  BUDGET = 128,        /* awaits in one resume that need not wait */
-  SWALLOWED_MAX = 1000 /* cancellations a task may ignore */
-};
+enum { RESUMES_MAX = 256 }; /* between two looks at the kernel: fairness */
 
 void executor_init(struct runtime *rt) {
   list_init(&rt->ready);
@@ -37,243 +33,6 @@ void executor_init(struct runtime *rt) {
   root->state = TASK_RUNNING;
   snprintf(root->name, sizeof root->name, "main chunk");
   rt->current = root;
-}
-
-/* -- waking -- */
-
-static void end_wait(struct task *t) {
-  link_unlink(&t->wait.waiter.link);
-  deadline_clear(&t->rt->proactor, &t->wait.limit);
-  if (t->wait.class->external) t->rt->external--;
-}
-
-void task_wake(struct task *t, enum wait_end end) {
-  assert(t->state == TASK_WAITING && t->wait.end == WAIT_PENDING);
-  t->wait.end = (uint8_t)end;
-  end_wait(t);
-  t->state = TASK_READY;
-  if (t->co) list_push(&t->rt->ready, &t->ready);
-}
-
-static void wake_waiter(struct waiter *w) {
-  task_wake(container_of(w, struct task, wait.waiter), WAIT_READY);
-}
-
-/* An op that holds the user's buffer is asked, and wakes when it has ended. */
-void task_interrupt(struct task *t, enum wait_end end) {
-  if (t->state != TASK_WAITING || t->wait.asked) return;
-  t->wait.asked = (uint8_t)end;
-  const struct wait_class *c = t->wait.class;
-  if (c->withdraw && !c->withdraw(t)) return;
-  if (t->state == TASK_WAITING) task_wake(t, end);
-}
-
-static void limit_over(struct deadline *d) {
-  task_interrupt(container_of(d, struct task, wait.limit), WAIT_TIMEOUT);
-}
-
-/* -- may this await? -- */
-
-/* 5.4.4 and later refuse every lua_gc call while a finaliser runs. */
-static bool in_finaliser(lua_State *L) {
-  return lua_gc(L, LUA_GCCOUNT) == -1;
-}
-
-/* C functions that let an await through. */
-static bool lets_through(const char *name) {
-  static const char *const names[] = {"pcall",    "xpcall",  "dofile", "shield",
-                                      "deadline", "timeout", "run",    NULL};
-  for (int i = 0; names[i]; i++)
-    if (strcmp(name, names[i]) == 0) return true;
-  return false;
-}
-
-/* The name of the function on top of L (taken) in a library, or NULL. */
-static const char *library_name(lua_State *L) {
-  static const char *const libs[] = {"_G",   "string",    "table", "coroutine",
-                                     "utf8", "proa.core", NULL};
-  const char *name = NULL;
-  int fn = lua_gettop(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (int i = 0; libs[i] && !name; i++) {
-    lua_settop(L, fn + 1);
-    if (lua_getfield(L, -1, libs[i]) != LUA_TTABLE) continue;
-    for (lua_pushnil(L); !name && lua_next(L, fn + 2); lua_pop(L, 1))
-      if (lua_rawequal(L, -1, fn) && lua_type(L, -2) == LUA_TSTRING)
-        name = lua_tostring(L, -2);
-  }
-  lua_settop(L, fn - 1);
-  return name;
-}
-
-/* What keeps the coroutine from yielding: the nearest C function on its stack
- * that is not known to let an await through, or a hook. */
-static const char *find_obstacle(lua_State *L, char *into, size_t len) {
-  lua_Debug ar;
-  if (!lua_checkstack(L, 8)) return "a C function that cannot yield";
-  for (int level = 1; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Snf", &ar);
-    const char *found = library_name(L), *name = found ? found : ar.name;
-    if (strcmp(ar.namewhat, "hook") == 0) return "a debug hook";
-    if (strcmp(ar.what, "C") != 0 || !name || lets_through(name)) continue;
-    snprintf(into, len, "the C function '%s', which cannot yield", name);
-    return into;
-  }
-  return "a C function or metamethod that cannot yield";
-}
-
-static bool in_hook(lua_State *L) {
-  lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "n", &ar);
-    if (strcmp(ar.namewhat, "hook") == 0) return true;
-  }
-  return false;
-}
-
-static void check_root(lua_State *L) {
-  if (in_finaliser(L)) luaL_error(L, "cannot await in a finaliser (__gc)");
-  if (in_hook(L)) luaL_error(L, "cannot await in a debug hook");
-}
-
-static void check_task(lua_State *L, struct runtime *rt) {
-  char text[120];
-  if (L == rt->top && lua_isyieldable(L)) return;
-  if (in_finaliser(L)) luaL_error(L, "cannot await in a finaliser (__gc)");
-  if (L != rt->top && lua_isyieldable(L))
-    luaL_error(L, "cannot await here: this coroutine was not resumed by its "
-                  "task, or inside a C function that cannot yield");
-  luaL_error(L, "cannot await here: inside %s",
-             find_obstacle(L, text, sizeof text));
-}
-
-static int raise_cancel(lua_State *L, struct task *t, struct scope *s) {
-  t->swallowed++;
-  scope_push_error(L, s);
-  return lua_error(L);
-}
-
-static int raise_cancel_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  struct task *t = rt_get(L)->current;
-  struct scope *s = task_cancelled_scope(t);
-  t->state = TASK_RUNNING;
-  return s ? raise_cancel(L, t, s) : luaL_error(L, "cancelled");
-}
-
-/* It caught its cancellation and awaits again: raised again, but after the
- * others had their turn, so that a loop around pcall starves nobody. */
-static void raise_again(lua_State *L, struct task *t, struct scope *s) {
-  if (!t->co) {
-    executor_turn(L, t->rt, false);
-    raise_cancel(L, t, s);
-  }
-  if (t->swallowed >= SWALLOWED_MAX) t->doomed = true;
-  t->state = TASK_READY;
-  t->awaiting = true;
-  list_push(&t->rt->ready, &t->ready);
-  lua_yieldk(L, 0, 0, raise_cancel_k);
-}
-
-struct task *await_begin(lua_State *L) {
-  struct runtime *rt = rt_open(L);
-  struct task *t = rt->current;
-  if (!t) luaL_error(L, "cannot await here: no task is running");
-  if (t->co)
-    check_task(L, rt);
-  else
-    check_root(L);
-  struct scope *s = t->maybe_cancelled ? task_cancelled_scope(t) : NULL;
-  if (s && t->swallowed == 0) raise_cancel(L, t, s);
-  if (s) raise_again(L, t, s);
-  t->wait.waiter.wake = wake_waiter;
-  return t;
-}
-
-/* -- suspending -- */
-
-uint64_t await_until(struct runtime *rt, uint64_t limit_ns) {
-  if (limit_ns == NEVER_NS) return NEVER_NS;
-  return ns_after(proactor_now(&rt->proactor), limit_ns);
-}
-
-static int pump_root(lua_State *L, struct runtime *rt);
-
-static void begin_wait(lua_State *L, struct task *t,
-                       const struct wait_class *class, void *subject,
-                       uint64_t until_ns) {
-  t->wait.class = class;
-  t->wait.subject = subject;
-  t->wait.end = t->wait.asked = WAIT_PENDING;
-  t->state = TASK_WAITING;
-  if (class->external) t->rt->external++;
-  if (until_ns == NEVER_NS) return;
-  t->wait.limit.fire = limit_over;
-  if (deadline_at(&t->rt->proactor, &t->wait.limit, until_ns) == 0) return;
-  task_interrupt(t, WAIT_TIMEOUT); /* no memory: as if the time were up */
-  (void)L;
-}
-
-int await_yield(lua_State *L, struct task *t, const struct wait_class *class,
-                void *subject, uint64_t until_ns, lua_KContext ctx,
-                lua_KFunction k) {
-  begin_wait(L, t, class, subject, until_ns);
-  t->awaiting = true;
-  if (t->co) return lua_yieldk(L, 0, ctx, k);
-  pump_root(L, t->rt);
-  return k(L, LUA_YIELD, ctx);
-}
-
-static struct task *resumed_task(lua_State *L) {
-  struct runtime *rt = rt_get(L);
-  struct task *t = rt->current;
-  if (rt->closed || !t || t->awaiting || t->wait.end == WAIT_PENDING)
-    luaL_error(L, "a coroutine that awaits was resumed by other hands");
-  t->state = TASK_RUNNING;
-  return t;
-}
-
-static enum wait_end conclude(lua_State *L, struct task *t, enum wait_end end) {
-  if (end != WAIT_CANCELLED) return end;
-  struct scope *s = task_cancelled_scope(t);
-  if (s) raise_cancel(L, t, s);
-  return WAIT_READY;
-}
-
-enum wait_end await_end(lua_State *L) {
-  struct task *t = resumed_task(L);
-  return conclude(L, t, t->wait.end);
-}
-
-/* A result that came all the same is delivered; the cancellation is raised at
- * the next await. */
-enum wait_end await_end_op(lua_State *L, int res) {
-  struct task *t = resumed_task(L);
-  enum wait_end end = t->wait.end;
-  if (end == WAIT_READY && res == -ECANCELED && t->wait.asked)
-    end = t->wait.asked;
-  return conclude(L, t, end);
-}
-
-bool await_budget(struct task *t) {
-  return ++t->budget < BUDGET;
-}
-
-static const struct wait_class waits_turn = {.verb = "yield", .external = true};
-
-int await_reschedule(lua_State *L, struct task *t, lua_KContext ctx,
-                     lua_KFunction k) {
-  t->budget = 0;
-  if (!t->co) {
-    executor_turn(L, t->rt, false);
-    t->wait.end = WAIT_READY;
-    return k(L, LUA_YIELD, ctx);
-  }
-  begin_wait(L, t, &waits_turn, NULL, NEVER_NS);
-  task_wake(t, WAIT_READY);
-  t->awaiting = true;
-  return lua_yieldk(L, 0, ctx, k);
 }
 
 /* -- running tasks -- */
@@ -352,7 +111,7 @@ static void task_doom(lua_State *L, struct task *t) {
     lua_pushfstring(L,
                     "task %s caught its cancellation %d times and went on; "
                     "it was closed",
-                    label, SWALLOWED_MAX);
+                    label, (int)t->swallowed);
     lua_pushliteral(L, "");
     executor_report(L, t);
   }
@@ -455,7 +214,7 @@ static bool settling(struct runtime *rt, const struct wait_class *class) {
 
 /* Turns until the root's wait has ended. An interrupt or a deadlock ends it
  * and is raised from here; a second interrupt leaves at once. */
-static int pump_root(lua_State *L, struct runtime *rt) {
+int executor_pump(lua_State *L, struct runtime *rt) {
   struct task *root = &rt->root;
   const struct wait_class *class = root->wait.class;
   int forced = 0, r = 0;
@@ -502,7 +261,7 @@ static void shut_task(struct runtime *rt, struct task *t) {
     const struct wait_class *c = t->wait.class;
     t->wait.asked = WAIT_CANCELLED;
     if (c->withdraw) c->withdraw(t);
-    if (t->state == TASK_WAITING) end_wait(t);
+    if (t->state == TASK_WAITING) await_abandon(t);
   }
   link_unlink(&t->ready);
   link_unlink(&t->all);

@@ -123,6 +123,9 @@ bool await_budget(struct task *t);
 int await_reschedule(lua_State *L, struct task *t, lua_KContext ctx,
                      lua_KFunction k);
 
+/* The wait is over and nobody will be woken: off all lists. */
+void await_abandon(struct task *t);
+
 /* Absolute time of a relative limit. */
 uint64_t await_until(struct runtime *rt, uint64_t limit_ns);
 
@@ -154,6 +157,9 @@ void executor_init(struct runtime *rt);
 lua_CFunction executor_task_main(void);
 /* Run tasks and I/O once; the caller is the root. */
 int executor_turn(lua_State *L, struct runtime *rt, bool wait);
+/* Run the loop until the root's wait has ended; raises what ended it by
+ * force. */
+int executor_pump(lua_State *L, struct runtime *rt);
 /* lua_close: end every task, without resuming any. */
 void executor_shutdown(struct runtime *rt);
 /* Hand an error that nobody awaits to proa.on_error; error and traceback on
