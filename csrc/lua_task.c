@@ -23,10 +23,10 @@ static bool find_place(lua_State *L, lua_Debug *ar) {
 static void note_place(lua_State *L, struct task *t) {
   lua_Debug ar;
   if (!find_place(L, &ar)) return;
-  size_t len = strlen(ar.short_src), max = sizeof t->place - 12;
+  size_t len = strlen(ar.short_src), max = sizeof t->file - 1;
   size_t skip = len > max ? len - max : 0; /* the end of a path says more */
-  snprintf(t->place, sizeof t->place, "%.31s:%d", ar.short_src + skip,
-           ar.currentline);
+  memcpy(t->file, ar.short_src + skip, len - skip + 1);
+  t->line = ar.currentline; /* made into text only when somebody asks */
 }
 
 static void task_init(struct task *t, struct runtime *rt) {
@@ -91,9 +91,9 @@ void task_label(const struct task *t, char *into, size_t len) {
   if (!t->co)
     snprintf(into, len, "main chunk");
   else if (t->name[0])
-    snprintf(into, len, "#%u \"%s\" (%s)", t->id, t->name, t->place);
+    snprintf(into, len, "#%u \"%s\" (%s:%d)", t->id, t->name, t->file, t->line);
   else
-    snprintf(into, len, "#%u (%s)", t->id, t->place);
+    snprintf(into, len, "#%u (%s:%d)", t->id, t->file, t->line);
 }
 
 /* -- ending -- */

@@ -94,7 +94,8 @@ struct task {
   unsigned swallowed;   /* cancellations raised and caught */
   unsigned budget;      /* awaits satisfied without yielding */
   char name[24];
-  char place[44]; /* "file:line" of spawn */
+  char file[36]; /* of spawn, the end of its name; "": called from C */
+  int line;
 };
 
 #define TASK_CLASS "proa.task"
