@@ -189,7 +189,7 @@ static bool fill_parts(struct op *op, const struct parsed *a) {
   m->msg.msg_iov = m->iov;
   m->msg.msg_iovlen = (size_t)a->flags;
   for (int i = 0; i < a->flags; i++) {
-    lua_rawgeti(a->L, a->parts, i + 1);
+    lua_rawgeti(a->L, a->parts, i + 2); /* of the copy; 1 is the fd */
     size_t len;
     m->iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(a->L, -1, &len);
     m->iov[i].iov_len = len;
@@ -247,8 +247,18 @@ static int anchor(lua_State *L, const struct parsed *a) {
   lua_createtable(L, 2, 0);
   if (a->keep_fd) lua_pushvalue(L, a->keep_fd);
   if (a->keep_fd) lua_rawseti(L, -2, 1);
-  if (a->keep_bytes) lua_pushvalue(L, a->keep_bytes);
-  if (a->keep_bytes) lua_rawseti(L, -2, 2);
+  if (a->parts) { /* the strings, not the caller's list of them */
+    for (int i = 1; i <= a->flags; i++) {
+      if (lua_rawgeti(L, a->parts, i) != LUA_TSTRING)
+        luaL_argerror(L, a->parts, "a list of strings expected");
+      lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushvalue(L, -1);
+    lua_replace(L, a->parts);
+  } else if (a->keep_bytes) {
+    lua_pushvalue(L, a->keep_bytes);
+    lua_rawseti(L, -2, 2);
+  }
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

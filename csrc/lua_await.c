@@ -109,6 +109,7 @@ static bool in_hook(lua_State *L) {
 }
 
 static void check_root(lua_State *L) {
+  luaL_checkstack(L, 16, "no room to run the loop");
   if (in_finaliser(L)) luaL_error(L, "cannot await in a finaliser (__gc)");
   if (in_hook(L)) luaL_error(L, "cannot await in a debug hook");
 }
@@ -153,7 +154,7 @@ static void raise_again(lua_State *L, struct task *t, struct scope *s) {
   lua_yieldk(L, 0, 0, raise_cancel_k);
 }
 
-struct task *await_begin(lua_State *L) {
+struct task *await_allowed(lua_State *L) {
   struct runtime *rt = rt_open(L);
   struct task *t = rt->current;
   if (!t) luaL_error(L, "cannot await here: no task is running");
@@ -161,6 +162,11 @@ struct task *await_begin(lua_State *L) {
     check_task(L, rt);
   else
     check_root(L);
+  return t;
+}
+
+struct task *await_begin(lua_State *L) {
+  struct task *t = await_allowed(L);
   struct scope *s = t->maybe_cancelled ? task_cancelled_scope(t) : NULL;
   if (s && t->swallowed == 0) raise_cancel(L, t, s);
   if (s) raise_again(L, t, s);

@@ -39,6 +39,7 @@ struct runtime {
   struct group root_group, *run_group;
   struct task *current;     /* whose code runs; NULL between tasks */
   lua_State *volatile top;  /* the coroutine that runs; for the signal hook */
+  struct ptrmap detached;   /* lua_State -> the scopes it suspended in */
   struct ptrmap coroutines; /* lua_State -> the task that awaits there */
   unsigned external; /* waits that something outside this state may end */
   bool pumping;

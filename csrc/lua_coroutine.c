@@ -13,60 +13,6 @@
 
 #include "lua_core.h"
 
-/* Registry: coroutine -> the innermost scope it took with it. Weak keys; the
- * scopes are on the coroutine's own stack. */
-static const char detached_key = 0;
-
-static struct scope *take_detached(lua_State *L, int co) {
-  co = lua_absindex(L, co);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &detached_key);
-  lua_pushvalue(L, co);
-  lua_rawget(L, -2);
-  struct scope *s = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (s) {
-    lua_pushvalue(L, co);
-    lua_pushnil(L);
-    lua_rawset(L, -3);
-  }
-  lua_pop(L, 1);
-  return s;
-}
-
-static void keep_detached(lua_State *L, int co, struct scope *s) {
-  co = lua_absindex(L, co);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &detached_key);
-  lua_pushvalue(L, co);
-  lua_pushlightuserdata(L, s);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
-static void attach_scopes(struct task *t, struct scope *top) {
-  struct scope *s = top;
-  for (;; s = s->outer) {
-    s->task = t;
-    if (s->cancelled) t->maybe_cancelled = true;
-    if (!s->outer) break;
-  }
-  s->outer = t->scope;
-  t->scope = top;
-}
-
-/* The scopes above `below`, as a stack of their own; NULL: none. */
-static struct scope *detach_scopes(struct task *t, struct scope *below) {
-  struct scope *top = t->scope;
-  if (top == below) return NULL;
-  struct scope *s = top;
-  for (;; s = s->outer) {
-    s->task = NULL;
-    if (s->outer == below) break;
-  }
-  s->outer = NULL;
-  t->scope = below;
-  return top;
-}
-
 /* -- resuming -- */
 
 static int resume_in(lua_State *L, lua_State *co, int nargs,
@@ -142,8 +88,7 @@ static int resume_in(lua_State *L, lua_State *co, int nargs,
   rt->top = saved;
   if (status == LUA_YIELD && t && t->co && t->awaiting)
     return pass_outward(L, co, t, below);
-  struct scope *taken = t ? detach_scopes(t, below) : NULL;
-  if (taken && status == LUA_YIELD) keep_detached(L, 1, taken);
+  if (t) scope_detach(t, below, status == LUA_YIELD ? co : NULL);
   if (status == LUA_OK || status == LUA_YIELD)
     return return_values(L, co, nres);
   return return_error(L, co);
@@ -178,8 +123,7 @@ static int resume_thread(lua_State *L, lua_State *co) {
   }
   struct task *t = rt_get(L)->current;
   struct scope *below = t ? t->scope : NULL;
-  struct scope *taken = t ? take_detached(L, 1) : NULL;
-  if (taken) attach_scopes(t, taken);
+  if (t && lua_status(co) == LUA_YIELD) scope_attach(t, co);
   lua_xmove(L, co, nargs);
   return resume_in(L, co, nargs, below);
 }
@@ -250,11 +194,5 @@ static int l_patch(lua_State *L) {
 void open_coroutine(lua_State *L) {
   static const luaL_Reg functions[] = {{"patch_coroutines", l_patch},
                                        {NULL, NULL}};
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &detached_key);
   add_functions(L, functions);
 }

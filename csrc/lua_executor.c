@@ -71,23 +71,47 @@ static int task_main(lua_State *L) {
   return task_main_k(L, status, 0);
 }
 
-static void report_failure(lua_State *L, struct task *t) {
+/* Nobody awaits it: told at once, and counted against run until somebody
+ * does. The group stays alive as long as the count may be taken back. */
+void task_report_failure(lua_State *L, struct task *t) {
+  struct runtime *rt = t->rt;
   if (!lua_checkstack(L, 8) || !lua_checkstack(t->co, 2)) return;
+  if (rt->on_error_ref == LUA_NOREF && !t->handler) {
+    t->counted = true;
+    t->group->unobserved++;
+  }
+  lua_getiuservalue(L, -1, TASK_UV_TRACE);
   lua_pushvalue(t->co, -1);
   lua_xmove(t->co, L, 1);
-  task_push_traceback(L, t);
+  lua_insert(L, -2);
   executor_report(L, t);
+}
+
+/* Whom the task's end concerns: those who await it, and those who only look
+ * (select), who may yet choose another. */
+static void note_watchers(struct task *t) {
+  list_each(&t->watchers, k) {
+    if (container_of(k, struct waiter, link)->looks)
+      t->looked_at = true;
+    else
+      t->observed = true;
+  }
+}
+
+static void note_failure(lua_State *L, struct task *t) {
+  task_push(L, t);
+  group_push(L, t->group); /* kept by what it may yet be told of */
+  lua_setiuservalue(L, -2, TASK_UV_GROUP);
+  if (!t->observed && !t->looked_at) task_report_failure(L, t);
+  lua_pop(L, 1);
 }
 
 static void task_finish(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
-  bool watched = !list_empty(&t->watchers);
   ptrmap_remove(&rt->coroutines, t->co);
-  t->observed |= watched;
-  if (t->state == TASK_FAILED && !t->observed) {
-    if (rt->on_error_ref == LUA_NOREF && !t->handler) t->group->unobserved++;
-    report_failure(L, t);
-  }
+  note_watchers(t);
+  if (t->state == TASK_FAILED) note_failure(L, t);
+  scope_abandon_all(t);
   scope_drop_error(L, &t->base);
   waiter_wake_all(&t->watchers);
   group_leave(t);
@@ -99,12 +123,31 @@ static void task_finish(lua_State *L, struct task *t) {
   lua_pop(L, 1);
 }
 
+/* Close the coroutines of a task: those that await inside its own as well,
+ * each kept alive on L meanwhile. Their <close> variables run. */
+static void close_coroutines(lua_State *L, struct task *t) {
+  struct ptrmap *map = &t->rt->coroutines;
+  const void *key;
+  while ((key = ptrmap_find(map, t, t->co)) && lua_checkstack(L, 4)) {
+    lua_State *co = (lua_State *)(uintptr_t)key;
+    ptrmap_remove(map, key);
+    if (lua_checkstack(co, 1)) {
+      lua_pushthread(co);
+      lua_xmove(co, L, 1);
+    }
+    close_thread(co, L);
+  }
+  close_thread(t->co, L);
+}
+
 /* It ignored its cancellation a thousand times: closed without being asked,
- * because nothing else would ever end it. Its <close> variables run. */
+ * because nothing else would ever end it. */
 static void task_doom(lua_State *L, struct task *t) {
+  int top = lua_gettop(L);
   char label[96];
   task_label(t, label, sizeof label);
-  close_thread(t->co, L);
+  close_coroutines(L, t);
+  lua_settop(L, top);
   lua_settop(t->co, 0);
   t->state = TASK_CANCELLED;
   if (lua_checkstack(L, 8)) {
@@ -218,7 +261,6 @@ int executor_pump(lua_State *L, struct runtime *rt) {
   struct task *root = &rt->root;
   const struct wait_class *class = root->wait.class;
   int forced = 0, r = 0;
-  luaL_checkstack(L, 16, "no room to run the loop");
   signals_pump_begin(rt);
   while (r >= 0 && (root->state == TASK_WAITING || settling(rt, class))) {
     bool dead = deadlocked(rt), stop = rt->interrupted;
@@ -266,9 +308,12 @@ static void shut_task(struct runtime *rt, struct task *t) {
   link_unlink(&t->ready);
   link_unlink(&t->all);
   link_unlink(&t->member);
-  ptrmap_remove(&rt->coroutines, t->co);
   t->state = TASK_CANCELLED;
-  if (t->started) close_thread(t->co, rt->L);
+  int top = lua_gettop(rt->L);
+  if (t->started) close_coroutines(rt->L, t);
+  lua_settop(rt->L, top);
+  ptrmap_remove(&rt->coroutines, t->co);
+  scope_abandon_all(t);
 }
 
 void executor_shutdown(struct runtime *rt) {

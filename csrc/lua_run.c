@@ -12,6 +12,9 @@
 
 #define GROUP_CLASS "proa.group"
 
+/* Registry: struct group -> its userdata, weak. */
+static const char groups_key = 0;
+
 /* -- groups -- */
 
 void group_init(struct group *g) {
@@ -19,6 +22,12 @@ void group_init(struct group *g) {
   list_init(&g->members);
   list_init(&g->waiters);
   link_init(&g->main_end.link);
+}
+
+void group_push(lua_State *L, struct group *g) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
+  lua_rawgetp(L, -1, g);
+  lua_remove(L, -2);
 }
 
 void group_join(struct group *g, struct task *t) {
@@ -98,9 +107,10 @@ static int run_k(lua_State *L, int status, lua_KContext ctx) {
     rt->run_group = NULL;
     rt->stopping = false;
   }
-  await_end(L);
-  if (stopped) return 0;
+  /* Cancelled from outside, the members have ended; now the wait does. */
+  await_end_op(L, main->state == TASK_CANCELLED ? -ECANCELED : 0);
   if (main->state == TASK_FAILED) return task_push_results(L, main);
+  if (stopped) return 0;
   if (g->unobserved && rt->on_error_ref == LUA_NOREF)
     return fail_unobserved(L, g);
   if (main->state == TASK_CANCELLED)
@@ -126,6 +136,10 @@ static int run_fn(lua_State *L, struct task *me) {
   struct group *g = lua_newuserdatauv(L, sizeof *g, 0);
   group_init(g);
   luaL_setmetatable(L, GROUP_CLASS);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, g);
+  lua_pop(L, 1);
   lua_insert(L, 1);
   g->main = task_spawn(L, rt, nargs, g);
   g->main_end.wake = main_ended;
@@ -185,5 +199,11 @@ void open_run(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"run", l_run}, {"stop", l_stop}, {NULL, NULL}};
   make_class(L, GROUP_CLASS, none, meta);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &groups_key);
   add_functions(L, functions);
 }

@@ -30,17 +30,72 @@ struct scope *task_cancelled_scope(struct task *t) {
 void scope_enter(struct task *t, struct scope *s) {
   s->outer = t->scope;
   s->task = t;
-  s->linked = true;
   t->scope = s;
 }
 
+/* Out of the stack that starts at *at, wherever it is in it. */
+static void unlink_from(struct scope **at, struct scope *s) {
+  while (*at && *at != s) at = &(*at)->outer;
+  if (*at) *at = s->outer;
+}
+
+static void scope_unlink(struct runtime *rt, struct scope *s) {
+  if (s->task) {
+    unlink_from(&s->task->scope, s);
+  } else if (s->holder) {
+    struct scope *top = ptrmap_get(&rt->detached, s->holder);
+    unlink_from(&top, s);
+    ptrmap_remove(&rt->detached, s->holder);
+    if (top) ptrmap_set(&rt->detached, s->holder, top); /* room: just freed */
+  }
+  s->task = NULL;
+  s->holder = NULL;
+  s->outer = NULL;
+}
+
+/* What was swallowed is forgotten when nothing is cancelled any more. */
 void scope_leave(struct runtime *rt, struct scope *s) {
-  deadline_clear(&rt->proactor, &s->deadline);
-  if (!s->linked) return;
-  s->linked = false;
   struct task *t = s->task;
-  if (t && t->scope == s) t->scope = s->outer;
-  if (t) t->swallowed = 0; /* a cancellation ends with its scope */
+  if (rt->open) deadline_clear(&rt->proactor, &s->deadline);
+  scope_unlink(rt, s);
+  if (t && s->cancelled) task_cancelled_scope(t);
+}
+
+void scope_abandon_all(struct task *t) {
+  while (t->scope != &t->base) {
+    struct scope *s = t->scope;
+    deadline_clear(&t->rt->proactor, &s->deadline);
+    scope_unlink(t->rt, s);
+  }
+}
+
+/* -- with a coroutine off the stack and back -- */
+
+void scope_detach(struct task *t, struct scope *below, const lua_State *co) {
+  struct scope *top = t->scope, *s = top;
+  if (top == below) return;
+  bool kept = co && ptrmap_set(&t->rt->detached, co, top) == 0;
+  for (;; s = s->outer) {
+    s->task = NULL;
+    s->holder = kept ? co : NULL;
+    if (s->outer == below) break;
+  }
+  s->outer = NULL;
+  t->scope = below;
+}
+
+void scope_attach(struct task *t, const lua_State *co) {
+  struct scope *top = ptrmap_get(&t->rt->detached, co), *s = top;
+  if (!top) return;
+  ptrmap_remove(&t->rt->detached, co);
+  for (;; s = s->outer) {
+    s->task = t;
+    s->holder = NULL;
+    t->maybe_cancelled |= s->cancelled;
+    if (!s->outer) break;
+  }
+  s->outer = t->scope;
+  t->scope = top;
 }
 
 void scope_cancel(struct scope *s) {
@@ -170,20 +225,21 @@ static int l_deadline(lua_State *L) {
  * task that is being cancelled: that is what it is for. */
 static int l_shield(lua_State *L) {
   check_function(L, 1, "proa.shield(function() ... end)");
-  struct runtime *rt = rt_open(L);
-  if (!rt->current) return luaL_error(L, "no task is running");
+  struct task *t = await_allowed(L);
   struct scope *s = scope_new(L);
   s->shield = true;
   lua_insert(L, 1);
-  scope_enter(rt->current, s);
+  scope_enter(t, s);
   return call_scoped(L);
 }
 
+/* Nobody can leave it any more: its coroutine is gone. */
 static int scope_gc(lua_State *L) {
   struct scope *s = luaL_checkudata(L, 1, SCOPE_CLASS);
   struct runtime *rt = rt_get(L);
-  if (!rt->closed) deadline_clear(&rt->proactor, &s->deadline);
-  if (!s->linked) scope_drop_error(L, s);
+  if (rt->closed) return 0;
+  scope_leave(rt, s);
+  scope_drop_error(L, s);
   return 0;
 }
 

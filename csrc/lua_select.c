@@ -97,6 +97,20 @@ static void pass_on_others(lua_State *L, int n, lua_Integer chosen) {
 
 static int wait_nodes(lua_State *L, struct task *t);
 
+/* Tasks that failed while this looked, and are not chosen: nobody else was
+ * told. */
+static void report_others(lua_State *L, int n, lua_Integer chosen) {
+  for (int i = 1; i <= n; i++) {
+    if (i == chosen) continue;
+    lua_rawgeti(L, 1, i);
+    struct task *t = task_test(L, -1);
+    if (t && t->state == TASK_FAILED && t->looked_at && !t->observed)
+      task_report_failure(L, t);
+    if (t) t->looked_at = false;
+    lua_pop(L, 1);
+  }
+}
+
 /* The stack: 1 the list, 2 the absolute limit, 3 the nodes. */
 static int any_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -104,11 +118,15 @@ static int any_k(lua_State *L, int status, lua_KContext ctx) {
   struct any *a = lua_touserdata(L, 3);
   lua_settop(L, 3);
   for (int i = 0; i < a->n; i++) link_unlink(&a->nodes[i].waiter.link);
-  if (rt_get(L)->current->wait.end != WAIT_READY) pass_on_others(L, a->n, 0);
+  if (rt_get(L)->current->wait.end != WAIT_READY) {
+    pass_on_others(L, a->n, 0);
+    report_others(L, a->n, 0);
+  }
   if (await_end(L) == WAIT_TIMEOUT) return 0;
   if (!push_first_ready(L, a->n)) /* another took it first */
     return wait_nodes(L, await_begin(L));
   pass_on_others(L, a->n, lua_tointeger(L, -1));
+  report_others(L, a->n, lua_tointeger(L, -1));
   return 1;
 }
 
@@ -126,6 +144,7 @@ static void push_any(lua_State *L, struct task *t, int n) {
   for (int i = 0; i < n; i++) {
     link_init(&a->nodes[i].waiter.link);
     a->nodes[i].waiter.wake = node_wake;
+    a->nodes[i].waiter.looks = true;
     a->nodes[i].task = t;
   }
 }

@@ -30,7 +30,10 @@ static const struct {
 static void interrupt_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
-  if (served && served->interrupted) luaL_error(L, "interrupted!");
+  struct runtime *rt = served;
+  if (!rt || !rt->interrupted) return;
+  if (!rt->pumping) rt->interrupted = 0; /* else the loop has to see it too */
+  luaL_error(L, "interrupted!");
 }
 
 void signals_interrupt(struct runtime *rt, lua_State *L) {

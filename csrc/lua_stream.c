@@ -191,8 +191,10 @@ static int read_go(lua_State *L, enum read_kind kind, bool again);
 static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   struct lua_stream *o = check_stream(L);
-  give_back(o);
-  o->reader = NULL;
+  if (o->reader == o->rt->current) {
+    give_back(o);
+    o->reader = NULL;
+  }
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, "read: timed out", "TIMEOUT");
   return read_go(L, (enum read_kind)ctx, true);
@@ -209,7 +211,6 @@ static int wait_bytes(lua_State *L, struct lua_stream *o, struct task *t,
   o->reader = t;
   list_push(&s->readers, &t->wait.waiter.link);
   stream_receive(s, want);
-  if (!again) o->read_until_ns = await_until(o->rt, o->read_ns);
   return await_yield(L, t, &waits_read, o, o->read_until_ns, kind, read_k);
 }
 
@@ -232,6 +233,7 @@ static int read_go(lua_State *L, enum read_kind kind, bool again) {
   /* A read that was woken delivers before a cancellation is looked at. */
   struct task *t = again ? o->rt->current : await_begin(L);
   check_reader(L, o, t);
+  if (!again) o->read_until_ns = await_until(o->rt, o->read_ns);
   ssize_t got = available(s, kind, n, &want);
   bool line = kind == READ_LINE || kind == READ_LINE_KEEP;
   if (line && (size_t)(got < 0 ? (ssize_t)s->in.len : got) > LINE_MAX_BYTES)
@@ -243,7 +245,10 @@ static int read_go(lua_State *L, enum read_kind kind, bool again) {
     if (got < 0) return push_end(L, s, kind);
   }
   if (got < 0) return wait_bytes(L, o, t, kind, want, again);
-  if (!await_budget(t)) return await_reschedule(L, t, kind, read_k);
+  if (!await_budget(t)) {
+    o->reader = t; /* it has not given up its place */
+    return await_reschedule(L, t, kind, read_k);
+  }
   return take(L, s, kind, (size_t)got);
 }
 
@@ -330,16 +335,19 @@ static int accept_bytes(lua_State *L, struct stream *s) {
     lua_pushvalue(L, 2);
     anchor = luaL_ref(L, LUA_REGISTRYINDEX);
   }
-  if (stream_write(s, bytes, len, anchor) < 0)
-    return luaL_error(L, "not enough memory");
-  return 0;
+  return stream_write(s, bytes, len, anchor);
+}
+
+/* The absolute end of this call's patience, for all its waits. */
+static void push_limit(lua_State *L, const struct lua_stream *o) {
+  lua_pushinteger(L, (lua_Integer)await_until(o->rt, o->write_ns));
 }
 
 static int wait_room(lua_State *L, struct lua_stream *o, struct list *list,
                      lua_KFunction k) {
   struct task *t = await_begin(L);
   list_push(list, &t->wait.waiter.link);
-  return await_yield(L, t, &waits_write, o, await_until(o->rt, o->write_ns), 0,
+  return await_yield(L, t, &waits_write, o, (uint64_t)lua_tointeger(L, 3), 0,
                      k);
 }
 
@@ -360,14 +368,11 @@ static int accepted_k(lua_State *L, int status, lua_KContext ctx) {
 
 static int write_go(lua_State *L, bool first);
 
-/* Its turn, or the end of its patience; whichever, the turn is over when this
- * returns or raises. */
+/* Its turn: the next writer's comes when this one has written, or can't. */
 static int write_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  struct lua_stream *o = check_stream(L);
-  if (o->s && o->rt->current->wait.end != WAIT_READY) stream_next_writer(o->s);
-  if (await_end(L) == WAIT_TIMEOUT)
+  if (await_end(L) == WAIT_TIMEOUT) /* withdrawn, so its turn had not come */
     return push_fail(L, "write: timed out", "TIMEOUT");
   return write_go(L, false);
 }
@@ -378,12 +383,14 @@ static int write_go(lua_State *L, bool first) {
   struct lua_stream *o = check_stream(L);
   struct stream *s = o->s;
   if (!s) return push_closed(L, "write");
+  if (!first && (s->out_err || s->shut)) stream_next_writer(s);
   if (s->out_err) return push_write_error(L, s, "write");
   if (s->shut) return luaL_error(L, "stream was shut down for writing");
   if (first && !stream_may_write(s))
     return wait_room(L, o, &s->writers, write_k);
-  accept_bytes(L, s);
+  int r = accept_bytes(L, s);
   if (!first) stream_next_writer(s);
+  if (r < 0) return luaL_error(L, "not enough memory");
   if (stream_full(s)) return wait_room(L, o, &s->leavers, accepted_k);
   if (!await_budget(o->rt->current))
     return await_reschedule(L, o->rt->current, 0, accepted_k);
@@ -393,23 +400,24 @@ static int write_go(lua_State *L, bool first) {
 
 /* write(...) -> the stream; all of it is accepted, or nothing */
 static int l_write(lua_State *L) {
-  check_open(L);
+  struct lua_stream *o = check_open(L);
   join_arguments(L);
   await_begin(L);
+  push_limit(L, o); /* at index 3 */
   return write_go(L, true);
 }
 
-static int flush_go(lua_State *L);
+static int flush_go(lua_State *L, bool again);
 
 static int flush_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, "flush: timed out", "TIMEOUT");
-  return flush_go(L);
+  return flush_go(L, true);
 }
 
-static int flush_go(lua_State *L) {
+static int flush_go(lua_State *L, bool again) {
   struct lua_stream *o = check_stream(L);
   struct stream *s = o->s;
   if (!s) return push_closed(L, "flush");
@@ -417,19 +425,25 @@ static int flush_go(lua_State *L) {
     int err = stream_take_error(s);
     if (err) return push_errno(L, "write", err);
   }
-  lua_settop(L, 1);
-  if (stream_flushed(s) && !s->send) return 1;
+  if (stream_flushed(s) && !s->send) {
+    lua_settop(L, 1);
+    return 1;
+  }
+  uint64_t until = (uint64_t)lua_tointeger(L, 2);
+  if (again && proactor_now(s->p) >= until) /* others kept it from ending */
+    return push_fail(L, "flush: timed out", "TIMEOUT");
   struct task *t = await_begin(L);
   list_push(&s->flushers, &t->wait.waiter.link);
-  return await_yield(L, t, &waits_flush, o, await_until(o->rt, o->write_ns), 0,
-                     flush_k);
+  return await_yield(L, t, &waits_flush, o, until, 0, flush_k);
 }
 
 /* flush() -> the stream, when the kernel has taken all that was accepted */
 static int l_flush(lua_State *L) {
-  check_open(L);
+  struct lua_stream *o = check_open(L);
   await_begin(L);
-  return flush_go(L);
+  lua_settop(L, 1);
+  push_limit(L, o); /* at index 2 */
+  return flush_go(L, false);
 }
 
 /* shutdown("w"): FIN behind what was accepted */
@@ -439,7 +453,9 @@ static int l_shutdown(lua_State *L) {
   luaL_checkoption(L, 2, "w", ways);
   await_begin(L);
   stream_shutdown(o->s);
-  return flush_go(L);
+  lua_settop(L, 1);
+  push_limit(L, o);
+  return flush_go(L, false);
 }
 
 /* -- ending -- */

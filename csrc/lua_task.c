@@ -44,7 +44,7 @@ static void task_init(struct task *t, struct runtime *rt) {
 /* All that can fail first; then the task exists for everybody at once. */
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
                         struct group *group) {
-  struct task *t = lua_newuserdatauv(L, sizeof *t, 2);
+  struct task *t = lua_newuserdatauv(L, sizeof *t, 3);
   task_init(t, rt);
   luaL_setmetatable(L, TASK_CLASS);
   lua_State *co = lua_newthread(L);
@@ -101,6 +101,8 @@ void task_label(const struct task *t, char *into, size_t len) {
 int task_push_results(lua_State *L, struct task *t) {
   assert(task_done(t));
   t->observed = true;
+  if (t->counted) t->group->unobserved--;
+  t->counted = false;
   if (t->state == TASK_CANCELLED)
     return push_fail(L, "the task was cancelled", "CANCELLED");
   int n = lua_gettop(t->co);

@@ -56,11 +56,11 @@ struct wait {
 /* Something that can be cancelled as one. A stack, innermost first. */
 struct scope {
   struct scope *outer;
-  struct task *task; /* whose stack it is on; NULL: in a suspended coroutine */
+  struct task *task;       /* whose stack it is on; NULL: on none */
+  const lua_State *holder; /* the suspended coroutine it left the stack with */
   struct deadline deadline;
   bool cancelled;
-  bool shield; /* nothing from outside reaches in */
-  bool linked;
+  bool shield;   /* nothing from outside reaches in */
   int error_ref; /* registry: its error object, once made; 0: not yet */
 };
 
@@ -89,6 +89,8 @@ struct task {
   uint8_t state;
   bool awaiting; /* the runtime's own yield is under way */
   bool started, background, observed, doomed;
+  bool counted;         /* in group->unobserved */
+  bool looked_at;       /* select was watching when it failed */
   bool handler;         /* its failure is nobody's */
   bool maybe_cancelled; /* some scope of it is, or was */
   unsigned swallowed;   /* cancellations raised and caught */
@@ -99,12 +101,15 @@ struct task {
 };
 
 #define TASK_CLASS "proa.task"
-enum { TASK_UV_CO = 1, TASK_UV_TRACE = 2 };
+enum { TASK_UV_CO = 1, TASK_UV_TRACE = 2, TASK_UV_GROUP = 3 };
 
 /* -- awaiting, for C functions that Lua calls -- */
 
-/* May this await? Raises when not, or when it was cancelled. Nothing has been
- * submitted before. */
+/* May this await? Raises when not. */
+struct task *await_allowed(lua_State *L);
+
+/* The same, and raises when it was cancelled. Nothing has been submitted
+ * before. */
 struct task *await_begin(lua_State *L);
 
 /* Suspend: t->wait.waiter is in the subject's list, or will be woken by
@@ -139,6 +144,8 @@ void task_wake(struct task *t, enum wait_end end);
 /* Ask its wait to end this way, if it waits. */
 void task_interrupt(struct task *t, enum wait_end end);
 void task_cancel(struct task *t);
+/* Report the failure of the task that is on top of L. */
+void task_report_failure(lua_State *L, struct task *t);
 struct task *task_test(lua_State *L, int arg);
 static inline bool task_done(const struct task *t) {
   return t->state >= TASK_ENDED;
@@ -172,6 +179,8 @@ void executor_push_dump(lua_State *L, struct runtime *rt);
 /* -- groups -- */
 
 void group_init(struct group *g);
+/* Push run's group, or nil for the root's. */
+void group_push(lua_State *L, struct group *g);
 void group_join(struct group *g, struct task *t);
 void group_leave(struct task *t); /* it has ended */
 void group_cancel(struct group *g);
@@ -184,6 +193,11 @@ struct scope *task_cancelled_scope(struct task *t);
 void scope_enter(struct task *t, struct scope *s);
 void scope_leave(struct runtime *rt, struct scope *s);
 void scope_cancel(struct scope *s);
+/* The task has ended with scopes that nobody left: they are on no stack. */
+void scope_abandon_all(struct task *t);
+/* The scopes above `below` leave with co; come back with it. */
+void scope_detach(struct task *t, struct scope *below, const lua_State *co);
+void scope_attach(struct task *t, const lua_State *co);
 /* Push the scope's error object. */
 void scope_push_error(lua_State *L, struct scope *s);
 void scope_drop_error(lua_State *L, struct scope *s);

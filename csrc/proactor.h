@@ -19,6 +19,7 @@
 struct waiter {
   struct link link;
   void (*wake)(struct waiter *);
+  bool looks; /* only looks: what it is woken for stays unclaimed */
 };
 
 /* To be run before the next hand-over, once: output that coalesces. */

@@ -58,6 +58,15 @@ void *ptrmap_get(const struct ptrmap *m, const void *key) {
   return e->key ? e->value : NULL;
 }
 
+const void *ptrmap_find(const struct ptrmap *m, const void *value,
+                        const void *but) {
+  for (size_t i = 0; i < m->cap; i++) {
+    const struct ptrmap_entry *e = &m->entries[i];
+    if (e->key && e->value == value && e->key != but) return e->key;
+  }
+  return NULL;
+}
+
 void ptrmap_remove(struct ptrmap *m, const void *key) {
   if (!m->len) return;
   size_t mask = m->cap - 1, hole = find(m, key);

@@ -29,6 +29,10 @@ int ptrmap_set(struct ptrmap *m, const void *key, void *value);
 /* The value, or NULL. */
 void *ptrmap_get(const struct ptrmap *m, const void *key);
 
+/* Some key that has this value and is not `but`, or NULL. Walks the map. */
+const void *ptrmap_find(const struct ptrmap *m, const void *value,
+                        const void *but);
+
 /* Take key out; nothing happens when it is not there. */
 void ptrmap_remove(struct ptrmap *m, const void *key);
 
