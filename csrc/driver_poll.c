@@ -76,11 +76,10 @@ static void note_short(struct op *op, int res) {
     h->wait.in_ready = false;
 }
 
-/* A foreign blocking pipe: a write longer than PIPE_BUF could block. */
-static int try_plain(struct poll_driver *p, struct op *op) {
+/* A borrowed descriptor may be a blocking one, and its flags are not ours to
+ * change: it is asked first, and a write is kept to what cannot block. */
+static int try_borrowed(struct poll_driver *p, struct op *op) {
   struct handle *h = op->handle;
-  if (!h || h->kind != HANDLE_PIPE || h->owned || op->class == &op_ready)
-    return op->class->perform(op, p->base.sys);
   int ready = p->sys.class->poll(&p->sys, h->fd, op->class->interest);
   if (ready <= 0) return ready ? ready : -EAGAIN;
   size_t len = op->io.len;
@@ -89,6 +88,18 @@ static int try_plain(struct poll_driver *p, struct op *op) {
   int r = op->class->perform(op, p->base.sys);
   op->io.len = len;
   return r;
+}
+
+static bool may_block(const struct op *op) {
+  const struct handle *h = op->handle;
+  return h && !h->owned && h->kind != HANDLE_FILE &&
+         (op->class == &op_read || op->class == &op_write ||
+          op->class == &op_accept || op->class == &op_accept_multi);
+}
+
+static int try_plain(struct poll_driver *p, struct op *op) {
+  return may_block(op) ? try_borrowed(p, op)
+                       : op->class->perform(op, p->base.sys);
 }
 
 /* Try op; deliver what it gives. false: it waits for readiness. */
@@ -153,10 +164,15 @@ static void fail_waiting(struct poll_driver *p, struct list *queue, int err) {
 /* Something waits for an event: from now on epoll tells. Without memory or
  * watches for that, what waits fails. */
 static void register_handle(struct poll_driver *p, struct handle *h) {
-  if (h->wait.registered) return;
   struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                           .data.ptr = h};
-  int r = epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, h->fd, &e);
+  int how = h->wait.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  /* What is borrowed may have been closed and its number used again: asked
+   * each time. A file that is registered tells what it is ready for now. */
+  if (h->wait.registered && h->owned) return;
+  int r = epoll_ctl(p->epoll_fd, how, h->fd, &e);
+  if (r < 0 && errno == ENOENT)
+    r = epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, h->fd, &e);
   h->wait.registered = r == 0;
   if (r == 0) return;
   int err = -errno;
@@ -203,9 +219,14 @@ static void try_later(struct poll_driver *p) {
 
 /* -- submit and cancel -- */
 
+/* A close must happen; better slowly than never. */
 static void submit_to_worker(struct poll_driver *p, struct op *op) {
   int r = threads_submit(p->threads, op);
-  if (r < 0) driver_finish(&p->base, op, r);
+  if (r < 0 && (op->class->flags & OP_LAST))
+    r = op->class->perform(op, p->base.sys);
+  else if (r == 0)
+    return;
+  driver_finish(&p->base, op, r);
 }
 
 static void submit_to_handle(struct poll_driver *p, struct op *op) {
@@ -253,7 +274,10 @@ static void poll_cancel(struct driver *d, struct op *op) {
 
 static void note_event(struct poll_driver *p, const struct epoll_event *e) {
   struct handle *h = e->data.ptr;
-  if (!h) return; /* the wake descriptor */
+  if (!h) { /* the wake descriptor: read it, whoever was quicker */
+    atomic_store(&p->woken, true);
+    return;
+  }
   uint32_t end = EPOLLHUP | EPOLLERR;
   if (e->events & (EPOLLIN | EPOLLRDHUP | end)) h->wait.in_ready = true;
   if (e->events & (EPOLLOUT | end)) h->wait.out_ready = true;
@@ -281,7 +305,9 @@ static int wait_events(struct poll_driver *p, struct epoll_event *e,
 }
 
 static uint64_t time_left(struct poll_driver *p, uint64_t until_ns) {
-  if (p->base.done_n || until_ns == 0 || !list_empty(&p->hot)) return 0;
+  if (p->base.done_n || until_ns == 0 || !list_empty(&p->hot) ||
+      !list_empty(&p->base.finished))
+    return 0;
   uint64_t left = NEVER_NS;
   if (until_ns != NEVER_NS) {
     uint64_t now = clock_ns();

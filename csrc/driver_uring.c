@@ -318,7 +318,7 @@ static void reap_threads(struct uring_driver *u) {
 
 static uint64_t time_left(struct uring_driver *u, uint64_t until_ns) {
   if (u->base.done_n || until_ns == 0 || !list_empty(&u->pending) ||
-      io_uring_cq_ready(&u->ring))
+      !u->wake_armed || io_uring_cq_ready(&u->ring))
     return 0;
   if (until_ns == NEVER_NS) return NEVER_NS;
   uint64_t now = clock_ns();

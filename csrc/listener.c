@@ -82,8 +82,10 @@ static bool passing(int res) {
 static void failed(struct listener *l, int res) {
   uint64_t at = ns_after(proactor_now(l->p), BACKOFF_MS * NS_PER_MS);
   l->err = res;
-  deadline_at(l->p, &l->backoff, at);
-  waiter_wake_first(&l->waiters);
+  if (deadline_at(l->p, &l->backoff, at) == 0)
+    waiter_wake_first(&l->waiters);
+  else
+    waiter_wake_all(&l->waiters); /* nothing would arm it again for them */
 }
 
 static void accepted(struct listener *l, int fd) {

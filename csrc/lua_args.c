@@ -19,6 +19,9 @@
 #include "lua_fd.h"
 #include "lua_net.h"
 
+/* What the kernel moves at most in one call (MAX_RW_COUNT). */
+#define IO_MAX ((size_t)0x7ffff000)
+
 /* What was read from the stack so far; pointers into Lua values on it. */
 struct parsed {
   lua_State *L;
@@ -72,6 +75,7 @@ static void parse_parts(struct parsed *a) {
   for (lua_Integer i = 1; i <= n; i++) {
     if (lua_rawgeti(a->L, a->arg, i) != LUA_TSTRING)
       luaL_argerror(a->L, a->arg, "a list of strings expected");
+    a->len += lua_rawlen(a->L, -1);
     lua_pop(a->L, 1);
   }
   a->flags = (int)n;
@@ -270,6 +274,7 @@ struct op *args_op(lua_State *L, struct proactor *p,
   for (int i = 0; class->args[i] != ARG_END; i++) parse_one(&a, class->args[i]);
   if (a.arg < first + ARGS_MAX && !lua_isnoneornil(L, a.arg))
     luaL_argerror(L, a.arg, "one argument too many");
+  if (a.len > IO_MAX) luaL_error(L, "%s: more than 2 GiB at once", class->name);
   int kept = anchor(L, &a);
   struct op *op = proactor_op(p, class);
   bool filled = op && fill(op, &a);

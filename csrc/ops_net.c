@@ -13,6 +13,7 @@
 /* A short count is not the end: go on behind it. What was moved before an
  * error or a cancel is reported; the error will be met again. */
 int op_finish_all(struct op *op, int res) {
+  assert(op->io.len <= INT32_MAX);
   if (res == -EINTR && !op->cancelled) return OP_AGAIN;
   if (res > 0) op->io.done += (size_t)res;
   bool more = res > 0 && op->io.done < op->io.len && !op->cancelled;

@@ -101,10 +101,12 @@ int outq_add(struct outq *q, const void *bytes, size_t n, int anchor) {
 unsigned outq_lend(struct outq *q, struct iovec iov[OUTQ_IOV_MAX]) {
   assert(!q->lent);
   struct segment *s = q->first;
+  size_t room = OUTQ_LEND_MAX;
   unsigned n = 0;
-  for (; s && n < OUTQ_IOV_MAX; s = s->next, n++) {
+  for (; s && n < OUTQ_IOV_MAX && room; s = s->next, n++) {
     iov[n].iov_base = s->data + s->start;
-    iov[n].iov_len = s->end - s->start;
+    iov[n].iov_len = min_size(s->end - s->start, room);
+    room -= iov[n].iov_len;
   }
   return q->lent = n;
 }

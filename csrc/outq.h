@@ -13,7 +13,11 @@
 
 #include "base.h"
 
-enum { OUTQ_COPY_MAX = 4096, OUTQ_IOV_MAX = 16 };
+enum {
+  OUTQ_COPY_MAX = 4096,
+  OUTQ_IOV_MAX = 16,
+  OUTQ_LEND_MAX = 1 << 30, /* bytes of one send: results are 32 bits */
+};
 
 struct segment;
 

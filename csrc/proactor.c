@@ -132,7 +132,10 @@ static void submit_again(struct proactor *p, struct op *op) {
   op_step(op, OP_IDLE);
   op_step(op, OP_QUEUED);
   op->reaped = false;
-  start(p, op);
+  if (op->cancelled)
+    finish_now(p, op, -ECANCELED);
+  else
+    start(p, op);
 }
 
 static void submit_backlog(struct proactor *p) {
@@ -147,10 +150,11 @@ static void submit_backlog(struct proactor *p) {
 }
 
 void proactor_cancel(struct proactor *p, struct op *op) {
-  if (!op_in_flight(op) || op->cancelled || op->reaped) return;
+  if (!op_in_flight(op) || op->cancelled) return;
+  if (op->class->flags & OP_LAST) return; /* a close is not taken back */
   op->cancelled = true;
   p->stats.cancels++;
-  if (op->finished) return;
+  if (op->finished || op->reaped) return;
   if (op->state == OP_QUEUED) {
     link_unlink(&op->queue);
     finish_now(p, op, -ECANCELED);
@@ -258,13 +262,15 @@ static void run_hooks(struct proactor *p) {
 
 int proactor_turn(struct proactor *p, uint64_t until_ns) {
   assert(!p->driver->done_n && "a turn inside a turn");
+  if (p->broken) return p->broken;
   run_hooks(p);
   submit_backlog(p);
   uint64_t until = min_u64(until_ns, heap_next_ns(&p->deadlines));
+  if (!list_empty(&p->backlog)) until = 0; /* there will be room */
   int r = p->driver->class->wait(p->driver, until);
-  if (r < 0) return p->broken = r;
   p->stats.turns++;
-  dispatch(p);
+  dispatch(p); /* what was reaped before the driver broke, too */
+  if (r < 0) return p->broken = r;
   fire_deadlines(p);
   return 0;
 }

@@ -35,12 +35,13 @@ struct stream *stream_new(struct proactor *p, struct handle *h,
 
 static void arm(struct stream *s);
 
-static size_t quota(const struct stream *s) {
-  return s->want > STREAM_QUOTA ? s->want : STREAM_QUOTA;
-}
-
 static bool reading(const struct stream *s) {
   return !list_empty(&s->readers);
+}
+
+/* A reader may want more than the quota at once; only while it waits. */
+static size_t quota(const struct stream *s) {
+  return reading(s) && s->want > STREAM_QUOTA ? s->want : STREAM_QUOTA;
 }
 
 static void wake_reader(struct stream *s) {
@@ -197,7 +198,9 @@ static void send_sink(struct op *op, const struct op_result *r) {
   proactor_free(s->p, op);
   s->p->stats.bytes_out += n;
   outq_return(&s->out, n);
-  if (!all && r->res <= 0) send_failed(s, r->res ? r->res : -EPIPE);
+  bool ending = s->handle && s->handle->closing; /* by the proactor */
+  if (!all && (r->res <= 0 || ending))
+    send_failed(s, r->res < 0 ? r->res : ending ? -ECANCELED : -EPIPE);
   if (s->out.len) hook_add(s->p, &s->hook);
   out_moved(s);
 }
@@ -219,7 +222,7 @@ static struct op *send_op(struct stream *s, unsigned parts) {
 }
 
 static void start_sending(struct stream *s) {
-  if (s->send || !s->out.len || !s->handle) return;
+  if (s->send || !s->out.len || !s->handle || s->handle->closing) return;
   struct op *op = send_op(s, outq_lend(&s->out, s->iov));
   if (!op) {
     outq_return(&s->out, 0);
@@ -275,7 +278,12 @@ static void end_handle(struct stream *s) {
   s->handle = NULL;
   link_unlink(&s->hook.link);
   deadline_clear(s->p, &s->linger);
-  handle_close(s->p, h, closed_sink, s);
+  if (!h->closing) { /* else the proactor ends, and closes it itself */
+    handle_close(s->p, h, closed_sink, s);
+    return;
+  }
+  h->on_closed = closed_sink;
+  h->closer = s;
 }
 
 static void maybe_done(struct stream *s) {
