@@ -12,6 +12,8 @@
 #ifndef PROA_DRIVER_H
 #define PROA_DRIVER_H
 
+#include <stdatomic.h>
+
 #include "op.h"
 #include "pool.h"
 
@@ -111,6 +113,19 @@ static inline void driver_take_finished(struct driver *d) {
     driver_deliver(d, op, op->res, 0, 0);
   }
 }
+
+/* How other threads and signal handlers end a wait: an eventfd, written once
+ * for any number of wakes until the loop has read it. */
+struct wake {
+  int fd;          /* -1: not open */
+  atomic_bool set; /* written and not yet read */
+};
+
+int wake_open(struct wake *w); /* 0 or -errno */
+void wake_close(struct wake *w);
+void wake_set(struct wake *w); /* async-signal-safe */
+/* The loop saw it readable. Whatever woke is looked at after this. */
+void wake_clear(struct wake *w);
 
 /* What a real descriptor is; -errno when it is none. */
 int driver_kind_of(int fd, enum handle_kind *kind);

@@ -11,10 +11,8 @@
  * SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "driver.h"
@@ -33,8 +31,8 @@ enum {
 struct poll_driver {
   struct driver base;
   struct sys sys;
-  int epoll_fd, wake_fd;
-  atomic_bool woken; /* wake_fd was written and not yet read */
+  int epoll_fd;
+  struct wake wake;
   struct list hot;   /* struct handle.wait.hot: to be tried */
   struct list later; /* struct op.queue: OP_LATER */
   struct threads *threads;
@@ -274,8 +272,8 @@ static void poll_cancel(struct driver *d, struct op *op) {
 
 static void note_event(struct poll_driver *p, const struct epoll_event *e) {
   struct handle *h = e->data.ptr;
-  if (!h) { /* the wake descriptor: read it, whoever was quicker */
-    atomic_store(&p->woken, true);
+  if (!h) { /* the wake-up, and nothing else */
+    wake_clear(&p->wake);
     return;
   }
   uint32_t end = EPOLLHUP | EPOLLERR;
@@ -316,15 +314,6 @@ static uint64_t time_left(struct poll_driver *p, uint64_t until_ns) {
   return list_empty(&p->later) ? left : min_u64(left, LATER_NS);
 }
 
-/* Read first: a wake that comes in between is answered by what follows,
- * because everything that wakes is looked at after this. */
-static void clear_wake(struct poll_driver *p) {
-  if (!atomic_load(&p->woken)) return;
-  uint64_t n;
-  while (read(p->wake_fd, &n, sizeof n) < 0 && errno == EINTR) continue;
-  atomic_store(&p->woken, false);
-}
-
 static void reap_threads(struct poll_driver *p) {
   struct op *op;
   while (driver_has_room(&p->base) && (op = threads_reap(p->threads)))
@@ -341,7 +330,6 @@ static int poll_wait(struct driver *d, uint64_t until_ns) {
   int n = wait_events(p, events, time_left(p, until_ns));
   if (n < 0 && errno != EINTR) return -errno;
   for (int i = 0; i < n; i++) note_event(p, &events[i]);
-  clear_wake(p);
   reap_threads(p);
   try_hot(p);
   driver_take_finished(d);
@@ -349,13 +337,7 @@ static int poll_wait(struct driver *d, uint64_t until_ns) {
 }
 
 static void poll_wake(struct driver *d) {
-  struct poll_driver *p = self(d);
-  if (atomic_exchange(&p->woken, true)) return;
-  uint64_t one = 1;
-  int saved = errno; /* a signal handler may be the caller */
-  ssize_t r = write(p->wake_fd, &one, sizeof one);
-  (void)r; /* EAGAIN: the counter is full, so it is readable */
-  errno = saved;
+  wake_set(&self(d)->wake);
 }
 
 static void wake_from_worker(void *arg) {
@@ -392,7 +374,7 @@ static void poll_detach(struct driver *d, struct handle *h) {
 static void poll_free(struct poll_driver *p) {
   threads_free(p->threads);
   if (p->epoll_fd >= 0) close(p->epoll_fd);
-  if (p->wake_fd >= 0) close(p->wake_fd);
+  wake_close(&p->wake);
   pool_deinit(&p->base.pool);
   free(p);
 }
@@ -407,9 +389,9 @@ static int open_fds(struct poll_driver *p) {
   struct epoll_event e = {.events = EPOLLIN};
   p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (p->epoll_fd < 0) return -errno;
-  p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (p->wake_fd < 0) return -errno;
-  int r = epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->wake_fd, &e);
+  int r = wake_open(&p->wake);
+  if (r < 0) return r;
+  r = epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->wake.fd, &e);
   return r < 0 ? -errno : 0;
 }
 
@@ -430,7 +412,7 @@ static int poll_open(struct driver **out, struct op_table *ops,
   p->base.ops = ops;
   p->sys.class = &sys_posix;
   p->base.sys = &p->sys;
-  p->epoll_fd = p->wake_fd = -1;
+  p->epoll_fd = p->wake.fd = -1;
   list_init(&p->base.finished);
   list_init(&p->hot);
   list_init(&p->later);

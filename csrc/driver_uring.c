@@ -89,7 +89,7 @@ void uring_provide(struct pool *pool, uint16_t id) {
 static bool arm_wake(struct uring_driver *u) {
   struct io_uring_sqe *sqe = uring_sqe(u);
   if (!sqe) return false;
-  io_uring_prep_poll_multishot(sqe, u->wake_fd, POLLIN);
+  io_uring_prep_poll_multishot(sqe, u->wake.fd, POLLIN);
   io_uring_sqe_set_data64(sqe, UD_WAKE);
   return u->wake_armed = true;
 }
@@ -213,13 +213,6 @@ static int32_t clean_res(int32_t res) {
   return res <= -512 && res >= -516 ? -EINTR : res;
 }
 
-static void clear_wake(struct uring_driver *u, bool more) {
-  uint64_t n;
-  while (read(u->wake_fd, &n, sizeof n) < 0 && errno == EINTR) continue;
-  atomic_store(&u->woken, false);
-  if (!more) u->wake_armed = false;
-}
-
 /* A stand-in has ended: readiness came, or the op was cancelled. */
 static int32_t end_polling(struct uring_driver *u, struct op *op, int32_t res) {
   op->polling = false;
@@ -281,7 +274,8 @@ static void reap_cancel(struct uring_driver *u, uint64_t user_data,
 static void reap_cqe(struct uring_driver *u, const struct io_uring_cqe *cqe) {
   if (cqe->user_data == UD_NONE) return;
   if (cqe->user_data == UD_WAKE) {
-    clear_wake(u, cqe->flags & IORING_CQE_F_MORE);
+    wake_clear(&u->wake);
+    if (!(cqe->flags & IORING_CQE_F_MORE)) u->wake_armed = false;
     return;
   }
   if (cqe->user_data & UD_CANCEL) {
@@ -353,13 +347,7 @@ static int uring_wait(struct driver *d, uint64_t until_ns) {
 }
 
 void uring_wake(struct driver *d) {
-  struct uring_driver *u = self(d);
-  if (atomic_exchange(&u->woken, true)) return;
-  uint64_t one = 1;
-  int saved = errno; /* a signal handler may be the caller */
-  ssize_t r = write(u->wake_fd, &one, sizeof one);
-  (void)r; /* EAGAIN: the counter is full, so it is readable */
-  errno = saved;
+  wake_set(&self(d)->wake);
 }
 
 static uint64_t uring_now(struct driver *d) {

@@ -8,7 +8,6 @@
 #define PROA_DRIVER_URING_H
 
 #include <liburing.h>
-#include <stdatomic.h>
 
 #include "driver.h"
 #include "threads.h"
@@ -31,9 +30,8 @@ struct uring_driver {
   unsigned wait_flags;                /* NO_IOWAIT where the kernel has it */
   struct io_uring_buf_ring *provided; /* the pool's entries, mapped */
   size_t provided_len;
-  int wake_fd;
+  struct wake wake;
   bool wake_armed;
-  atomic_bool woken;
   struct list pending; /* struct op.queue: wait for room in the queue */
   struct list later;   /* struct op.queue: to be tried again after a tick */
   struct threads *threads;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -301,8 +300,8 @@ static void wake_from_worker(void *arg) {
 
 static int make_parts(struct uring_driver *u, const struct driver_options *o,
                       char why[REASON_MAX]) {
-  u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (u->wake_fd < 0) return step(-errno, "eventfd", why);
+  int r = wake_open(&u->wake);
+  if (r < 0) return step(r, "eventfd", why);
   u->threads = threads_new(o->workers ? o->workers : WORKERS, wake_from_worker,
                            &u->base);
   if (!u->threads) return step(-ENOMEM, "threads", why);
@@ -313,7 +312,7 @@ static int make_parts(struct uring_driver *u, const struct driver_options *o,
 void uring_free(struct uring_driver *u) {
   close_ring(u);
   threads_free(u->threads);
-  if (u->wake_fd >= 0) close(u->wake_fd);
+  wake_close(&u->wake);
   pool_deinit(&u->base.pool);
   free(u);
 }
@@ -326,7 +325,7 @@ int uring_open(struct driver **out, struct op_table *ops,
   u->base.ops = ops;
   u->sys.class = &sys_posix;
   u->base.sys = &u->sys;
-  u->wake_fd = -1;
+  u->wake.fd = -1;
   list_init(&u->base.finished);
   list_init(&u->pending);
   list_init(&u->later);
