@@ -1,0 +1,44 @@
+--- No descriptor is left: accept says so, serve waits it out, no client is
+-- lost.
+-- SPDX-License-Identifier: MIT
+
+local helper = require "spec.helper"
+
+-- Clients have their sockets before the descriptors run out.
+local PROGRAM = [[
+  local proa = require "proa"
+  proa.run(function()
+    local listener = assert(proa.net.listen "127.0.0.1:0")
+    local address, clients, hogs = listener:address(), {}, {}
+    for i = 1, 3 do clients[i] = assert(proa.fd.socket(address)) end
+    repeat
+      hogs[#hogs + 1] = io.open "/dev/null"
+    until not io.open "/dev/null"
+    for i = 1, 3 do assert(proa.op.connect(clients[i], address):await()) end
+    print(select(3, listener:accept(5)))
+    local served = 0
+    local serving = proa.spawn(listener.serve, listener, function()
+      served = served + 1
+    end)
+    proa.sleep(0.06) -- longer than the listener's pause between tries
+    print(served)
+    for _, hog in ipairs(hogs) do hog:close() end
+    collectgarbage()
+    while served < 3 do proa.sleep(0.001) end
+    listener:close()
+    serving:await()
+    for i = 1, 3 do clients[i]:close() end
+    print "all served"
+  end)
+]]
+
+describe("without a descriptor left", function()
+  helper.it_main("accept says EMFILE and serve goes on when there is one",
+    function()
+      if helper.driver == "sim" then return end -- has descriptors of its own
+      local output, status = helper.lua(PROGRAM,
+        { before = "ulimit -n 48", limit = 10 })
+      assert.equal("EMFILE\n0\nall served\n", output)
+      assert.equal(0, status)
+    end)
+end)
