@@ -52,8 +52,9 @@ struct runtime {
   /* signals */
   volatile sig_atomic_t interrupted;
   volatile sig_atomic_t pending[SIGNALS_MAX];
-  struct list signal_waiters; /* struct waiter */
-  size_t told_bytes;          /* of buffers, to the collector */
+  volatile sig_atomic_t signalled; /* some came since the loop looked */
+  struct list signal_waiters;      /* struct waiter */
+  size_t told_bytes;               /* of buffers, to the collector */
 };
 
 /* The runtime of this state; the module has been opened. */

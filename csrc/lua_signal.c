@@ -47,7 +47,7 @@ static void on_signal(int signal) {
   if (!rt || !rt->open) return;
   lua_State *running = rt->top;
   bool interrupt = signal == SIGINT && (!waited[SIGINT] || rt->pending[SIGINT]);
-  if (waited[signal]) rt->pending[signal] = 1;
+  if (waited[signal]) rt->pending[signal] = rt->signalled = 1;
   if (interrupt) {
     rt->interrupted = 1;
     if (running) signals_interrupt(rt, running);
@@ -105,13 +105,12 @@ static void wait_for(struct runtime *rt, int signal) {
   waited[signal] = true;
 }
 
-/* From the loop: whoever waits looks whether it is theirs. */
+/* From the loop, once for what has come: whoever waits looks whether it is
+ * theirs. What is nobody's stays pending for the next who asks. */
 void signals_dispatch(struct runtime *rt) {
-  for (int i = 1; i < SIGNALS_MAX; i++) {
-    if (!rt->pending[i]) continue;
-    waiter_wake_all(&rt->signal_waiters);
-    return;
-  }
+  if (!rt->signalled) return;
+  rt->signalled = 0; /* before looking: a later one sets it again */
+  waiter_wake_all(&rt->signal_waiters);
 }
 
 static const struct wait_class waits_signal = {.verb = "signal",
