@@ -29,6 +29,8 @@ struct lua_stream {
   struct task *reader; /* a read that waits, or was woken and not resumed */
   uint64_t read_ns, write_ns; /* limits of each call; NEVER_NS */
   uint64_t read_until_ns;     /* ... of the read that waits */
+  bool served; /* the next <close> is serve's, and leaves it open if ... */
+  bool kept;   /* ... the handler wants to keep it */
 };
 
 enum read_kind {
@@ -488,6 +490,27 @@ static int l_end(lua_State *L) {
   return 0;
 }
 
+/* <close>: serve's own leaves open what its handler keeps. */
+static int l_leave(lua_State *L) {
+  struct lua_stream *o = check_stream(L);
+  bool keep = o->served && o->kept;
+  o->served = false;
+  return keep ? 0 : l_end(L);
+}
+
+/* served(stream) -> the stream, whose next <close> honours keep() */
+static int l_served(lua_State *L) {
+  check_stream(L)->served = true;
+  return 1;
+}
+
+/* keep() -> the stream: serve does not close it when the handler returns */
+static int l_keep(lua_State *L) {
+  check_open(L)->kept = true;
+  lua_settop(L, 1);
+  return 1;
+}
+
 static int l_abort(lua_State *L) {
   end(check_stream(L), 0, true);
   return 0;
@@ -577,13 +600,15 @@ void open_stream(lua_State *L) {
                                      {"address", l_address},
                                      {"peer", l_peer},
                                      {"timeout", l_timeout},
+                                     {"keep", l_keep},
                                      {"closed", l_closed},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_end},
-                                  {"__close", l_end},
+                                  {"__close", l_leave},
                                   {"__tostring", l_tostring},
                                   {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"stream", l_stream}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"stream", l_stream}, {"served", l_served}, {NULL, NULL}};
   make_class(L, STREAM_CLASS, methods, meta);
   add_functions(L, functions);
   luaL_getmetatable(L, STREAM_CLASS);

@@ -306,6 +306,34 @@ describe("serve:", function()
     server:await()
   end)
 
+  it("leaves open what its handler keeps", function(listener, address)
+    local kept = proa.future()
+    local server = proa.spawn(listener.serve, listener, function(conn)
+      kept:set(conn:keep())
+    end)
+    local conn <close> = client(address, "hello")
+    local served <close> = kept:await()
+    proa.yield() -- the handler has returned
+    assert.is_false(served:closed())
+    assert.equal("hello", served:read "l")
+    served:write "still here\n"
+    assert.equal("still here", conn:read "l")
+    listener:close()
+    server:await()
+  end)
+
+  it("closes what a handler keeps with its own <close>", function(listener,
+      address)
+    local server = proa.spawn(listener.serve, listener, function(conn)
+      local own <close> = conn
+      own:keep()
+    end)
+    local conn <close> = client(address, "hello")
+    assert.is_nil((conn:read_some()))
+    listener:close()
+    server:await()
+  end)
+
   it("raises for what is no function", function(listener)
     assert.matches("serve: a function expected, got nil",
       helper.error_of(listener.serve, listener))

@@ -27,12 +27,13 @@ local function incoming(self)
 end
 
 local function handle(handler, stream)
-  local conn <close> = stream
+  local conn <close> = core.served(stream)
   handler(conn)
 end
 
 --- Serve each connection in a task of its own until the listener is closed.
--- The connection is closed when the handler returns. Errors of handlers are
+-- The connection is closed when the handler returns, unless it called
+-- conn:keep(). Errors of handlers are
 -- reported to proa.on_error and do not end serve.
 ---@param handler fun(conn: proa.stream)
 local function serve(self, handler)

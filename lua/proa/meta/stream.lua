@@ -85,6 +85,11 @@ function stream:abort() end
 ---@return proa.stream itself
 function stream:timeout(limits) end
 
+--- Called by a handler of `serve`: the connection stays open when the handler
+--- returns, and is whoever's it was given to. Elsewhere it does nothing.
+---@return proa.stream itself
+function stream:keep() end
+
 --- The address of this end.
 ---@return string? address
 ---@return string? message
