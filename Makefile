@@ -50,6 +50,8 @@ plain_obj := $(filter-out $(obj)/lua_%,$(core_obj))
 core_so := $(BUILD)/lib/proa/core.so
 tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
 refuse := $(BUILD)/refuse
+# the specs' own codec: a library beside the core, as real ones are
+frames := $(BUILD)/lib/proa_spec_frames.so
 
 # absolute paths of the checkout, for a shell (spaces and quotes are fine)
 squote = '$(subst ','\'',$(1))'
@@ -84,7 +86,7 @@ MAKEFLAGS += --no-print-directory
 all: $(core_so)
 
 objects: $(core_obj)
-spec-c: $(tests)
+spec-c: $(tests) $(frames)
 	@:
 
 $(core_so): $(core_obj)
@@ -111,6 +113,11 @@ $(BUILD)/spec-c/lua_%: spec/c/lua_%.c $(core_so) $(BUILD)/flags
 	$(compile) -I$(LUA_INCDIR) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 	  $(LUA_LIBS) -ldl
 
+$(frames): spec/codec/frames.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -Icsrc -I$(LUA_INCDIR) -MMD -MP -MF $@.d -shared $(LDFLAGS) \
+	  -o $@ $<
+
 $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(compile) $(LDFLAGS) -o $@ $<
@@ -121,7 +128,7 @@ $(BUILD)/flags: FORCE
 	@printf '%s\n' $(call squote,$(compile) $(LDFLAGS) $(LUA_INCDIR)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(core_obj:.o=.d) $(tests:=.d)
+-include $(core_obj:.o=.d) $(tests:=.d) $(frames).d
 
 ## deps          install what building, testing and linting need
 deps deps-build deps-test: export PROA_CC = $(CC) $(CPPFLAGS) $(CFLAGS)
@@ -184,7 +191,8 @@ lint: deps
 
 ## format        clang-format the C sources
 format:
-	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) spec/sandbox/*.c
+	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) \
+	  spec/sandbox/*.c spec/codec/*.c
 
 ## install       into $(DESTDIR)$(PREFIX)
 install: all

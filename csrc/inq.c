@@ -45,6 +45,16 @@ void chunk_free(struct pool *pool, struct chunk *c) {
   }
 }
 
+static void grow(struct inq *q, size_t n) {
+  q->len += n;
+  *q->total += n;
+}
+
+static void shrink(struct inq *q, size_t n) {
+  q->len -= n;
+  *q->total -= n;
+}
+
 void inq_clear(struct inq *q) {
   while (q->first) {
     struct chunk *c = q->first;
@@ -52,7 +62,8 @@ void inq_clear(struct inq *q) {
     chunk_free(q->pool, c);
   }
   q->last = NULL;
-  q->len = q->scanned = 0;
+  q->scanned = 0;
+  shrink(q, q->len);
 }
 
 void inq_add_chunk(struct inq *q, struct chunk *c) {
@@ -62,7 +73,7 @@ void inq_add_chunk(struct inq *q, struct chunk *c) {
   else
     q->first = c;
   q->last = c;
-  q->len += c->end - c->start;
+  grow(q, c->end - c->start);
 }
 
 static size_t tail_room(const struct inq *q) {
@@ -74,7 +85,7 @@ static void tail_put(struct inq *q, const void *bytes, size_t n) {
   struct chunk *c = q->last;
   memcpy(c->data + c->end, bytes, n);
   c->end += (uint32_t)n;
-  q->len += n;
+  grow(q, n);
 }
 
 int inq_append(struct inq *q, const void *bytes, size_t n) {
@@ -97,7 +108,7 @@ int inq_unread(struct inq *q, const void *bytes, size_t n) {
   c->next = q->first;
   q->first = c;
   if (!q->last) q->last = c;
-  q->len += n;
+  grow(q, n);
   q->scanned = 0;
   return 0;
 }
@@ -133,7 +144,7 @@ static void drop_first(struct inq *q) {
 
 void inq_consume(struct inq *q, size_t n) {
   assert(n <= q->len);
-  q->len -= n;
+  shrink(q, n);
   q->scanned = n < q->scanned ? q->scanned - n : 0;
   while (n > 0) {
     struct chunk *c = q->first;
@@ -172,21 +183,48 @@ const unsigned char *inq_gather(struct inq *q, size_t n) {
   c->next = q->first;
   q->first = c;
   if (!q->last) q->last = c;
-  q->len += n;
+  grow(q, n);
   q->scanned = scanned;
   return c->data;
 }
 
-ssize_t inq_find(struct inq *q, unsigned char byte) {
+/* Does the text go on at byte `at` of c, and in the chunks behind it? */
+static bool matches(const struct chunk *c, size_t at, const char *text,
+                    size_t n) {
+  while (c) {
+    size_t part = min_size(n, c->end - at);
+    if (memcmp(c->data + at, text, part) != 0) return false;
+    if (part == n) return true;
+    text += part;
+    n -= part;
+    c = c->next;
+    at = c ? c->start : 0;
+  }
+  return false;
+}
+
+/* In one chunk: the place where text begins, or where the chunk ends. */
+static size_t find_in(const struct chunk *c, size_t at, const char *text,
+                      size_t n) {
+  while (at < c->end) {
+    const unsigned char *hit = memchr(c->data + at, text[0], c->end - at);
+    if (!hit) return c->end;
+    at = (size_t)(hit - c->data);
+    if (n == 1 || matches(c, at, text, n)) return at;
+    at++;
+  }
+  return c->end;
+}
+
+ssize_t inq_find(struct inq *q, const char *text, size_t n) {
   size_t before = 0;
   for (const struct chunk *c = q->first; c; c = c->next) {
-    size_t n = c->end - c->start;
-    size_t skip = q->scanned > before ? min_size(q->scanned - before, n) : 0;
-    const unsigned char *at = c->data + c->start;
-    const unsigned char *hit = memchr(at + skip, byte, n - skip);
-    if (hit) return (ssize_t)(before + (size_t)(hit - at) + 1);
-    before += n;
+    size_t len = c->end - c->start;
+    size_t skip = q->scanned > before ? min_size(q->scanned - before, len) : 0;
+    size_t at = find_in(c, c->start + skip, text, n);
+    if (at < c->end) return (ssize_t)(before + (at - c->start) + n);
+    before += len;
   }
-  q->scanned = q->len;
+  q->scanned = q->len >= n ? q->len - n + 1 : 0;
   return -1;
 }

@@ -25,11 +25,12 @@ struct inq {
   struct pool *pool;
   struct chunk *first, *last;
   size_t len;     /* unread bytes */
-  size_t scanned; /* of them, known not to hold what inq_find looks for */
+  size_t scanned; /* of them, known not to begin what inq_find looks for */
+  size_t *total;  /* unread bytes of many queues: one budget */
 };
 
-static inline void inq_init(struct inq *q, struct pool *pool) {
-  *q = (struct inq){.pool = pool};
+static inline void inq_init(struct inq *q, struct pool *pool, size_t *total) {
+  *q = (struct inq){.pool = pool, .total = total};
 }
 void inq_clear(struct inq *q);
 
@@ -56,7 +57,11 @@ void inq_take(struct inq *q, void *into, size_t n);
 /* Copy out n <= len bytes from the front. */
 void inq_copy(const struct inq *q, void *into, size_t n);
 
-/* Bytes up to and including the first `byte`, or -1. */
-ssize_t inq_find(struct inq *q, unsigned char byte);
+/* Bytes up to and including the first `text` of n > 0 bytes, or -1. Goes on
+ * where it stopped the last time, until inq_rewind. */
+ssize_t inq_find(struct inq *q, const char *text, size_t n);
+static inline void inq_rewind(struct inq *q) {
+  q->scanned = 0;
+}
 
 #endif

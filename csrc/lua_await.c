@@ -45,8 +45,18 @@ void task_interrupt(struct task *t, enum wait_end end) {
   if (t->state == TASK_WAITING) task_wake(t, end);
 }
 
+static uint64_t gives_up_at(struct task *t, uint64_t until_ns) {
+  const struct wait_class *c = t->wait.class;
+  return c->patience ? min_u64(until_ns, c->patience(t)) : until_ns;
+}
+
+/* Something moved meanwhile: it waits on. */
 static void limit_over(struct deadline *d) {
-  task_interrupt(container_of(d, struct task, wait.limit), WAIT_TIMEOUT);
+  struct task *t = container_of(d, struct task, wait.limit);
+  struct proactor *p = &t->rt->proactor;
+  uint64_t at = t->wait.class->patience ? gives_up_at(t, t->wait.until_ns) : 0;
+  if (at > proactor_now(p) && deadline_at(p, d, at) == 0) return;
+  task_interrupt(t, WAIT_TIMEOUT);
 }
 
 /* -- may this await? -- */
@@ -189,6 +199,11 @@ static void begin_wait(lua_State *L, struct task *t,
   t->wait.end = t->wait.asked = WAIT_PENDING;
   t->state = TASK_WAITING;
   if (class->external) t->rt->external++;
+  if (class->patience) {
+    t->wait.until_ns = until_ns;
+    t->wait.since_ns = NEVER_NS;
+    until_ns = gives_up_at(t, until_ns);
+  }
   if (until_ns == NEVER_NS) return;
   t->wait.limit.fire = limit_over;
   if (deadline_at(&t->rt->proactor, &t->wait.limit, until_ns) == 0) return;

@@ -155,6 +155,12 @@ static unsigned opt_count(lua_State *L, const char *key, unsigned max) {
   return (unsigned)n;
 }
 
+static size_t opt_bytes(lua_State *L, const char *key) {
+  lua_Integer n = luaL_checkinteger(L, -1);
+  if (n < 1) luaL_error(L, "setup: %s is a number of bytes", key);
+  return (size_t)n;
+}
+
 static unsigned opt_power(lua_State *L, const char *key, unsigned max) {
   unsigned n = opt_count(L, key, max);
   if (n & (n - 1)) luaL_error(L, "setup: %s must be a power of two", key);
@@ -188,6 +194,8 @@ bool setup_option(lua_State *L, const char *key, struct proactor_options *o,
     with->buffers = opt_power(L, key, 32768);
   else if (strcmp(key, "buffer_size") == 0)
     with->buffer_size = opt_count(L, key, 16 << 20);
+  else if (strcmp(key, "memory") == 0)
+    o->memory = opt_bytes(L, key);
   else if (strcmp(key, "workers") == 0)
     with->workers = opt_count(L, key, 1024);
   else if (strcmp(key, "seed") == 0)
@@ -198,7 +206,7 @@ bool setup_option(lua_State *L, const char *key, struct proactor_options *o,
 }
 
 /* setup{driver=, entries=, cq_entries=, buffers=, buffer_size=, workers=,
- * seed=}: before first use. */
+ * memory=, seed=}: before first use. */
 static int l_setup(lua_State *L) {
   struct runtime *rt = rt_get(L);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -271,6 +279,8 @@ static int l_stats(lua_State *L) {
               p->driver->pool.count - p->driver->pool.free_n);
   set_integer(L, "buffer_bytes", buf_bytes_live());
   set_integer(L, "handles", list_count(&p->handles));
+  set_integer(L, "streams", p->streams);
+  set_integer(L, "queued_bytes", p->queued);
   set_integer(L, "lingering", list_count(&p->lingering));
   set_integer(L, "deadlines", p->deadlines.len);
   set_integer(L, "tasks", rt->live);
@@ -356,6 +366,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_op(L);
   open_net(L);
   open_stream(L);
+  open_seam(L);
   open_listener(L);
   open_proactor(L);
   open_signal(L);

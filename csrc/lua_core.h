@@ -103,6 +103,7 @@ void open_buffer(lua_State *L);
 void open_fd(lua_State *L);
 void open_net(lua_State *L);
 void open_stream(lua_State *L);
+void open_seam(lua_State *L);
 void open_listener(lua_State *L);
 void open_proactor(lua_State *L);
 void open_signal(lua_State *L);

@@ -40,6 +40,9 @@ struct wait_class {
   /* Give up; true: withdrawn now; false: it will be woken by the completion
    * that was asked for, and `asked` says why. NULL: unlink, true. */
   bool (*withdraw)(struct task *t);
+  /* When it gives up unless something moves until then; asked at the start
+   * and whenever that time has come. NULL: only the limit counts. */
+  uint64_t (*patience)(struct task *t);
   /* Text for people about the subject, or NULL. */
   void (*describe)(struct task *t, char *into, size_t len);
 };
@@ -49,8 +52,10 @@ struct wait {
   const struct wait_class *class;
   void *subject;
   struct deadline limit;
-  uint8_t end;   /* enum wait_end */
-  uint8_t asked; /* ... that was asked for and has not happened yet */
+  uint64_t until_ns; /* its limit; with patience */
+  uint64_t since_ns; /* patience's own: NEVER_NS when the wait begins */
+  uint8_t end;       /* enum wait_end */
+  uint8_t asked;     /* ... that was asked for and has not happened yet */
 };
 
 /* Something that can be cancelled as one. A stack, innermost first. */

@@ -20,8 +20,19 @@ struct segment {
   int anchor;
 };
 
-void outq_init(struct outq *q, void (*release)(void *, int), void *arg) {
-  *q = (struct outq){.release = release, .arg = arg};
+void outq_init(struct outq *q, void (*release)(void *, int), void *arg,
+               size_t *total) {
+  *q = (struct outq){.release = release, .arg = arg, .total = total};
+}
+
+static void grow(struct outq *q, size_t n) {
+  q->len += n;
+  *q->total += n;
+}
+
+static void shrink(struct outq *q, size_t n) {
+  q->len -= n;
+  *q->total -= n;
 }
 
 static struct segment *segment_new(size_t cap) {
@@ -47,7 +58,7 @@ static void drop_first(struct outq *q) {
 void outq_clear(struct outq *q) {
   assert(!q->lent);
   while (q->first) drop_first(q);
-  q->len = 0;
+  shrink(q, q->len);
 }
 
 static void push(struct outq *q, struct segment *s) {
@@ -74,7 +85,7 @@ static int add_copy(struct outq *q, const void *bytes, size_t n) {
   }
   memcpy(q->last->data + q->last->end, bytes, n);
   q->last->end += n;
-  q->len += n;
+  grow(q, n);
   return 0;
 }
 
@@ -89,7 +100,7 @@ static int add_anchored(struct outq *q, const void *bytes, size_t n,
   s->end = n;
   s->anchor = anchor;
   push(q, s);
-  q->len += n;
+  grow(q, n);
   return 0;
 }
 
@@ -114,7 +125,7 @@ unsigned outq_lend(struct outq *q, struct iovec iov[OUTQ_IOV_MAX]) {
 void outq_return(struct outq *q, size_t n) {
   assert(n <= q->len);
   q->lent = 0;
-  q->len -= n;
+  shrink(q, n);
   while (n > 0) {
     struct segment *s = q->first;
     size_t part = min_size(n, s->end - s->start);

@@ -27,9 +27,11 @@ struct outq {
   unsigned lent; /* segments at the front that a send uses */
   void (*release)(void *arg, int anchor);
   void *arg;
+  size_t *total; /* bytes of many queues: one budget */
 };
 
-void outq_init(struct outq *q, void (*release)(void *, int), void *arg);
+void outq_init(struct outq *q, void (*release)(void *, int), void *arg,
+               size_t *total);
 void outq_clear(struct outq *q);
 
 /* All n bytes or -ENOMEM. anchor 0: they are copied; else they stay valid

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "errname.h"
 #include "fault.h"
@@ -51,17 +52,24 @@ static int open_named(struct proactor *p, const char *name,
   return -EINVAL;
 }
 
+static size_t quarter_of_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? (size_t)pages / 4 * (size_t)size : SIZE_MAX;
+}
+
 int proactor_open(struct proactor *p, const struct proactor_options *o) {
   *p = (struct proactor){0};
   op_table_init(&p->ops);
   list_init(&p->backlog);
   list_init(&p->hooks);
+  list_init(&p->works);
   list_init(&p->handles);
   list_init(&p->lingering);
   list_init(&p->objects);
   struct driver_options with = o->with;
   if (!with.buffers) with.buffers = BUFFERS;
   if (!with.buffer_size) with.buffer_size = BUFFER_SIZE;
+  p->queued_max = o->memory ? o->memory : quarter_of_memory();
   int r = open_named(p, o->driver, &with);
   if (r < 0) op_table_deinit(&p->ops);
   return r;
@@ -252,24 +260,34 @@ static void fire_deadlines(struct proactor *p) {
   }
 }
 
-static void run_hooks(struct proactor *p) {
+static void run_all(struct list *hooks) {
   struct link *k;
-  while ((k = list_pop(&p->hooks))) {
+  while ((k = list_pop(hooks))) {
     struct hook *hook = container_of(k, struct hook, link);
     hook->run(hook);
   }
 }
 
+/* Codecs and what they send to each other in memory, until all rest. */
+static void run_hooks(struct proactor *p) {
+  do {
+    run_all(&p->works);
+    run_all(&p->hooks);
+  } while (!list_empty(&p->works));
+}
+
 int proactor_turn(struct proactor *p, uint64_t until_ns) {
   assert(!p->driver->done_n && "a turn inside a turn");
   if (p->broken) return p->broken;
+  p->woke = false;
   run_hooks(p);
   submit_backlog(p);
   uint64_t until = min_u64(until_ns, heap_next_ns(&p->deadlines));
-  if (!list_empty(&p->backlog)) until = 0; /* there will be room */
+  if (p->woke || !list_empty(&p->backlog)) until = 0;
   int r = p->driver->class->wait(p->driver, until);
   p->stats.turns++;
   dispatch(p); /* what was reaped before the driver broke, too */
+  run_all(&p->works);
   if (r < 0) return p->broken = r;
   fire_deadlines(p);
   return 0;

@@ -22,7 +22,8 @@ struct waiter {
   bool looks; /* only looks: what it is woken for stays unclaimed */
 };
 
-/* To be run before the next hand-over, once: output that coalesces. */
+/* To be run once: before the next hand-over (output that coalesces), or when
+ * the results of this turn have been given out (codecs). */
 struct hook {
   struct link link;
   void (*run)(struct hook *);
@@ -42,7 +43,8 @@ struct proactor {
   struct op_table ops;
   struct heap deadlines;
   struct list backlog; /* struct op.queue: QUEUED, the driver had no room */
-  struct list hooks;   /* struct hook */
+  struct list hooks;   /* struct hook: before the next hand-over */
+  struct list works;   /* struct hook: after the results */
   struct list handles; /* struct handle.link */
   struct list
       objects; /* layer 4: what holds a handle and must learn of the end */
@@ -50,7 +52,11 @@ struct proactor {
   unsigned inflight;     /* ops */
   unsigned ending;       /* handles that close, and are not closed yet */
   bool closing;          /* new ops end with -ECANCELED at once */
+  bool woke;             /* a waiter was, in this turn: do not sleep */
   int broken;            /* the driver's wait failed with this */
+  unsigned streams;      /* records that are not freed */
+  size_t queued;         /* bytes in the queues of all streams */
+  size_t queued_max;     /* ... from which on they get no more (O9) */
   struct proactor_stats stats;
   char refused[REASON_MAX]; /* why not the better driver; "" */
 };
@@ -58,6 +64,7 @@ struct proactor {
 struct proactor_options {
   const char *driver; /* "uring", "poll", "sim", or NULL: the best there is */
   struct driver_options with;
+  size_t memory; /* bytes, for queued_max; 0: a quarter of the machine's */
 };
 
 /* -errno with p->refused telling why; then p needs no close. */
@@ -136,6 +143,9 @@ void waiter_wake_all(struct list *waiters);
 
 static inline void hook_add(struct proactor *p, struct hook *hook) {
   if (!link_listed(&hook->link)) list_push(&p->hooks, &hook->link);
+}
+static inline void work_add(struct proactor *p, struct hook *hook) {
+  if (!link_listed(&hook->link)) list_push(&p->works, &hook->link);
 }
 
 #endif

@@ -1,12 +1,12 @@
-/* stream.h - a connected socket as two byte queues.
+/* stream.h - two byte queues between a task and something that moves bytes.
  *
- * Reading: one multishot receive, armed at the first read and kept armed,
- * fills `in`; over the quota it is cancelled and armed again when there is
- * room, so late bytes stay in their stream (O6). Writing: accepted bytes
- * queue in `out`, one send is under way, what comes meanwhile goes with the
- * next. Closing: at once for the caller, in the background for what was
- * accepted (O4). Owns its handle, queues and ops; frees itself when closed.
- * Does not know Lua or tasks: it wakes waiters. Next: lua_stream.c.
+ * What is promised of a stream is here, once: reading fills `in` up to a
+ * quota, writing queues in `out` up to a high-water mark, closing is at once
+ * for the caller and goes on in the background for what was accepted (O4).
+ * What moves the bytes is a struct transport: a socket (stream_socket.h), two
+ * streams in memory (stream_memory.h), a codec over another stream (codec.h).
+ * Owns its queues; the transport owns the record and frees it. Does not know
+ * Lua or tasks: it wakes waiters. Next: stream_socket.c, lua_stream.c.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_STREAM_H
@@ -19,51 +19,94 @@
 enum {
   STREAM_QUOTA = 256 * 1024,     /* received and unread bytes */
   STREAM_HIGH_WATER = 64 * 1024, /* a write above it waits for room */
+  STREAM_FLOOR = 64 * 1024,      /* unread bytes that any stream may hold */
+};
+
+struct stream;
+
+/* What moves the bytes. Only stream.c calls these. None of them runs Lua, and
+ * none frees the stream before it returns. */
+struct transport {
+  const char *name;
+  /* There is room: see to it that bytes come (stream_came, stream_end_in).
+   * Called again while they are on their way: does nothing then. */
+  void (*receive)(struct stream *s);
+  /* Enough for now; what is on its way may still come. */
+  void (*pause)(struct stream *s);
+  /* `out` holds bytes: outq_lend, and when they are gone stream_sent. */
+  void (*send)(struct stream *s);
+  /* `out` is empty for good: tell the peer. */
+  void (*shutdown)(struct stream *s);
+  /* NULL: what has left `out` is gone. */
+  bool (*flushed)(const struct stream *s);
+  /* Before end: the peer is to learn that bytes were dropped. */
+  void (*abort)(struct stream *s);
+  /* Closed; nothing is left to send, or it is too late for it. Whatever is
+   * under way ends, then stream_free. */
+  void (*end)(struct stream *s);
+  /* The descriptor below, or NULL. */
+  struct handle *(*handle)(const struct stream *s);
+  /* The message of one of its own errors, and its code; NULL: an errno. */
+  const char *(*explain)(const struct stream *s, int err, const char **code);
 };
 
 struct stream {
+  const struct transport *transport;
   struct proactor *p;
-  struct handle *handle; /* NULL once it is closing for good */
+  bool outside; /* something outside the process may move it */
   /* in */
   struct inq in;
-  struct op *recv;       /* armed, or NULL */
-  struct chunk *private; /* what a one-shot recv fills: the pool was empty */
-  size_t want;           /* the reader is woken at this many bytes */
-  struct list readers;   /* struct waiter; at most one */
+  size_t want;         /* the reader is woken at this many bytes */
+  struct list readers; /* struct waiter; at most one */
   bool eof;
   int in_err; /* -errno once receiving has failed; queued bytes come first */
   /* out */
   struct outq out;
-  struct op *send; /* under way, or NULL */
-  struct iovec iov[OUTQ_IOV_MAX];
-  struct msghdr msg;
   struct list writers;  /* nothing accepted yet: one at a time, in order */
   struct list leavers;  /* accepted: wait until the queue is short again */
   bool turn;            /* a writer was woken and has not written yet */
-  struct list flushers; /* wait until the kernel has taken all */
+  struct list flushers; /* wait until all is gone */
   struct hook hook;     /* start sending before the next hand-over */
   int out_err;          /* -errno once sending has failed */
   bool out_told;        /* ... and somebody was told */
-  bool shut, shut_done; /* no more writes; FIN was sent */
+  bool shut, shut_done; /* no more writes; the transport was told */
+  /* progress, kept only where somebody asks for it */
+  bool timed;
+  uint64_t moved_ns; /* when the last byte came or went */
   /* end */
-  bool closing;
+  bool closing, ended;
+  uint64_t linger_until; /* ns; while closing */
   struct deadline linger;
   struct link link; /* in proactor.lingering while closing */
 };
 
-/* A stream for a connected socket; it owns h from then on. NULL: no memory. */
-struct stream *stream_new(struct proactor *p, struct handle *h,
-                          void (*release)(void *, int), void *arg);
+/* Where `out` gives back what it anchored; the bindings' business. */
+struct anchors {
+  void (*release)(void *arg, int anchor);
+  void *arg;
+};
+
+/* For transports: a zeroed record of that size, a struct stream first. NULL:
+ * no memory. */
+void *stream_alloc(struct proactor *p, size_t size,
+                   const struct transport *transport,
+                   const struct anchors *anchors);
+void stream_free(struct stream *s);
 
 /* -- reading -- */
 
 /* See to it that bytes come; `want` of them wake the reader. */
 void stream_receive(struct stream *s, size_t want);
-/* n bytes were consumed: receive again if the quota had stopped that. */
+/* Bytes were consumed: receive again if the quota had stopped that. */
 void stream_consumed(struct stream *s);
 /* Nothing more will be queued. */
 static inline bool stream_ended(const struct stream *s) {
   return s->eof || s->in_err;
+}
+/* So much is queued in all streams together that this one, which holds more
+ * than its floor, gets nothing more (O9). */
+static inline bool stream_capped(const struct stream *s) {
+  return s->p->queued > s->p->queued_max && s->in.len >= STREAM_FLOOR;
 }
 
 /* -- writing -- */
@@ -71,7 +114,8 @@ static inline bool stream_ended(const struct stream *s) {
 /* All of it or -errno; see outq_add for the anchor. */
 int stream_write(struct stream *s, const void *bytes, size_t n, int anchor);
 static inline bool stream_full(const struct stream *s) {
-  return s->out.len > STREAM_HIGH_WATER;
+  return s->out.len > STREAM_HIGH_WATER ||
+         (s->p->queued > s->p->queued_max && s->out.len > 0);
 }
 /* May a write be accepted at once, or does it queue behind others? */
 static inline bool stream_may_write(const struct stream *s) {
@@ -81,9 +125,7 @@ static inline bool stream_may_write(const struct stream *s) {
  * room. */
 void stream_next_writer(struct stream *s);
 /* Nothing accepted is left that could still be sent. */
-static inline bool stream_flushed(const struct stream *s) {
-  return s->out_err || (s->out.len == 0 && (!s->shut || s->shut_done));
-}
+bool stream_flushed(const struct stream *s);
 /* The error of an earlier write, once; then 0. */
 int stream_take_error(struct stream *s);
 /* FIN behind what was accepted. */
@@ -95,5 +137,26 @@ void stream_shutdown(struct stream *s);
 void stream_close(struct stream *s, uint64_t linger_ns);
 /* What was not sent is dropped; the peer sees a reset. */
 void stream_abort(struct stream *s);
+
+static inline struct handle *stream_handle(const struct stream *s) {
+  return s->transport->handle(s);
+}
+
+/* -- for transports -- */
+
+/* May more be received now? */
+bool stream_wants(const struct stream *s);
+/* Is there a reader who waits for more than there is? */
+bool stream_awaited(const struct stream *s);
+/* Bytes were added to `in`: whoever waits for them wakes. */
+void stream_came(struct stream *s);
+/* Receiving has ended: 0 is the end of stream, -errno; bytes come first. */
+void stream_end_in(struct stream *s, int res);
+/* n of the bytes lent by `out` are gone, and the rest is back there. */
+void stream_sent(struct stream *s, size_t n);
+/* Sending has failed: what is left of `out` is dropped. */
+void stream_send_failed(struct stream *s, int err);
+/* Something that flushed() looks at has changed. */
+void stream_moved_out(struct stream *s);
 
 #endif

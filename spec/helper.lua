@@ -10,6 +10,7 @@
 -- that the order does not matter.
 -- SPDX-License-Identifier: MIT
 
+local core = require "proa.core"
 local proa = require "proa"
 local busted = require "busted"
 local lfs = require "lfs"
@@ -131,7 +132,7 @@ local function descriptors()
 end
 
 local counted = { "ops_in_flight", "ops_live", "buffers_taken", "buffer_bytes",
-  "handles", "lingering", "deadlines", "tasks" }
+  "handles", "streams", "queued_bytes", "lingering", "deadlines", "tasks" }
 
 local function snapshot()
   local stats = proa.stats()
@@ -267,6 +268,36 @@ function helper.tcp_pair()
   local listener <close> = assert(proa.net.listen "127.0.0.1:0")
   local client = assert(proa.net.connect(listener:address()))
   return client, assert(listener:accept())
+end
+
+-- -- whatever may stand under a stream --
+
+local function framed(pair)
+  return function()
+    local frames = require "proa_spec_frames"
+    local a, b = pair()
+    return frames.wrap(a), frames.wrap(b)
+  end
+end
+
+--- Every kind of stream, each with a function that makes a connected pair. All
+-- of them keep the same promises.
+helper.transports = {
+  { name = "TCP", pair = helper.tcp_pair },
+  { name = "a Unix socket", pair = proa.net.pair },
+  { name = "memory", pair = core.memory_pair },
+  { name = "a codec over TCP", pair = framed(helper.tcp_pair) },
+  { name = "a codec over memory", pair = framed(core.memory_pair) },
+  { name = "two codecs", pair = framed(framed(proa.net.pair)) },
+}
+
+--- describe("what over TCP:") and so on, with the function that makes a pair.
+function helper.over_each(what, fn)
+  for _, transport in ipairs(helper.transports) do
+    busted.describe(("%s over %s:"):format(what, transport.name), function()
+      fn(transport.pair)
+    end)
+  end
 end
 
 return helper

@@ -137,8 +137,8 @@ local function closes(pair)
 
   it("tells where it leads and what is queued", function(conn, peer)
     conn:write "12345"
-    assert.matches("^proa%.stream %S+ %(fd %d+, 0 bytes unread, 5 unsent%)$",
-      tostring(conn))
+    local text = tostring(conn):gsub("fd %d+, ", "")
+    assert.matches("^proa%.stream %S+ %(0 bytes unread, 5 unsent%)$", text)
     helper.wait_until(function()
       proa.timeout(0, peer.read, peer, "a")
       return tostring(peer):find("5 bytes unread, 0 unsent", 1, true)
@@ -146,8 +146,7 @@ local function closes(pair)
   end)
 end
 
-describe("closing over TCP:", function() closes(helper.tcp_pair) end)
-describe("closing over a Unix socket:", function() closes(proa.net.pair) end)
+helper.over_each("closing", closes)
 
 describe("closing over TCP:", function()
   helper.it("aborts with a reset", function()

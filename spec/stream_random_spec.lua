@@ -125,6 +125,7 @@ local function check(pair)
 end
 
 describe("a random stream stays intact", function()
-  helper.it("over TCP", check(helper.tcp_pair), { limit = 60 })
-  helper.it("over a Unix socket", check(proa.net.pair), { limit = 60 })
+  for _, transport in ipairs(helper.transports) do
+    helper.it("over " .. transport.name, check(transport.pair), { limit = 60 })
+  end
 end)

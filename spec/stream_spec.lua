@@ -126,7 +126,7 @@ local function reads(pair)
     local line, message, code = conn:read "l"
     assert.is_nil(line)
     assert.equal("LIMIT", code)
-    assert.equal("read: the line is longer than 1 MiB", message)
+    assert.equal("read: the line is longer than 1048576 bytes", message)
     assert.equal(MIB + 10, #conn:read_exact(MIB + 10))
     assert.equal("", conn:read "l")
     assert.equal("next", conn:read "l")
@@ -263,8 +263,7 @@ local function reads(pair)
   end)
 end
 
-describe("reading over TCP:", function() reads(helper.tcp_pair) end)
-describe("reading over a Unix socket:", function() reads(proa.net.pair) end)
+helper.over_each("reading", reads)
 
 describe("reading over TCP:", function()
   helper.it("gives the bytes before a reset, then the error each time", function()

@@ -7,6 +7,7 @@ local core = require "proa.core"
 local combine = require "proa.combine"
 local listener = require "proa.listener"
 local net = require "proa.net"
+local stream = require "proa.stream"
 
 local proa = {
   -- running
@@ -31,6 +32,7 @@ local proa = {
 }
 
 listener.extend(core.listener_methods)
+stream.extend(core.stream_methods)
 
 local stock = {
   resume = coroutine.resume, wrap = coroutine.wrap, close = coroutine.close,
@@ -39,7 +41,8 @@ local stock = {
 --- Choose before the first use of proa; afterwards it raises.
 ---@param options { driver: "auto"|"uring"|"poll"|"sim"|nil, entries: integer?,
 ---  cq_entries: integer?, buffers: integer?, buffer_size: integer?,
----  workers: integer?, seed: integer?, patch_coroutines: boolean? }
+---  memory: integer?, workers: integer?, seed: integer?,
+---  patch_coroutines: boolean? }
 --- patch_coroutines (default true): coroutine.resume, wrap and close let a
 --- coroutine inside a task await; false leaves the stock functions.
 function proa.setup(options)

@@ -67,6 +67,10 @@ function proa.on_error(fn) end
 ---@field cq_entries? integer of the completion queue; a power of two
 ---@field buffers? integer receive buffers of the pool; a power of two; 128
 ---@field buffer_size? integer bytes of each; 65536
+---@field memory? integer bytes that the queues of all streams may hold together;
+---  default: a quarter of the machine's. Beyond it a stream that holds more than
+---  64 KiB receives nothing more (a read that waits for more: code LIMIT), and
+---  writes wait until theirs are sent
 ---@field workers? integer threads for what blocks
 ---@field seed? integer of the simulation; default: PROA_SIM_SEED
 ---@field patch_coroutines? boolean default true: coroutine.resume, wrap and
@@ -106,6 +110,8 @@ function proa.info() end
 ---@field buffers_taken integer of the pool, now
 ---@field buffer_bytes integer in live `proa.buffer`s of the process
 ---@field handles integer descriptors
+---@field streams integer that are not closed for good
+---@field queued_bytes integer in the queues of all streams
 ---@field lingering integer streams that close in the background
 ---@field deadlines integer
 ---@field tasks integer that live

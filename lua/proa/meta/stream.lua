@@ -1,9 +1,11 @@
 ---@meta _
--- Streams: connected sockets as two queues of bytes.
--- Any task may use any stream; at most one reads at a time. Reads are
--- transactions: one that times out, is cancelled or fails consumes nothing.
--- Bytes that have arrived come before an error. Has <close> and __gc, which
--- are close().
+-- Streams: connected sockets, or anything else, as two queues of bytes.
+-- Any task may use any stream; at most one reads at a time, and writers queue.
+-- Reads are transactions: one that times out, is cancelled or fails consumes
+-- nothing. Bytes that have arrived come before an error. Has <close> and __gc,
+-- which are close().
+-- What waits, waits as long as `timeout` lets it; a last argument `timeout`,
+-- in seconds, says it for one call. An option key that is not known raises.
 -- SPDX-License-Identifier: MIT
 
 ---@class proa.stream
@@ -14,35 +16,94 @@ local stream = {}
 --- many bytes, fewer only at the end of stream. "*l" and the like are taken.
 --- Raises while another task reads.
 ---@param what? "l"|"L"|"a"|integer default "l"
----@param max? integer bytes, for "a"; more: code LIMIT. Default: no limit
+---@param options? integer|{ max: integer?, timeout: number? } max: bytes of a
+---  line (1 MiB) or of all (no limit), more: code LIMIT, and nothing is
+---  consumed; an integer is max; timeout: seconds
 ---@return string? data nil alone at the end of stream ("" for "a")
 ---@return string? message
 ---@return string? code TIMEOUT, LIMIT, CLOSED, ECONNRESET ...
-function stream:read(what, max) end
+function stream:read(what, options) end
 
 --- Read what there is: at least one byte.
 ---@param max? integer bytes; default 65536
+---@param timeout? number seconds
 ---@return string? data nil alone at the end of stream
 ---@return string? message
 ---@return string? code
-function stream:read_some(max) end
+function stream:read_some(max, timeout) end
 
 --- Read exactly so many bytes.
 ---@param n integer
+---@param timeout? number seconds
 ---@return string? data
 ---@return string? message
 ---@return string? code EOF when the stream ends before; the bytes stay queued
-function stream:read_exact(n) end
+function stream:read_exact(n, timeout) end
 
 --- Read what there is into a buffer, or into its bytes i to j. While this
 --- waits the buffer is in use; it is usable again however the read ended.
 ---@param buffer proa.buffer
 ---@param i? integer default 1
 ---@param j? integer default -1, the last
+---@param timeout? number seconds
 ---@return integer? n bytes; nil alone at the end of stream
 ---@return string? message
 ---@return string? code
-function stream:read_into(buffer, i, j) end
+function stream:read_into(buffer, i, j, timeout) end
+
+--- Read up to a delimiter, which is plain text; it is consumed and not
+--- returned.
+---@param delimiter string not empty
+---@param options? integer|{ max: integer?, timeout: number? } max: bytes before
+---  the delimiter, 1 MiB, more: code LIMIT; an integer is max; timeout: seconds
+---@return string? data nil alone at the end of stream
+---@return string? message
+---@return string? code EOF: the stream ends without the delimiter; what came
+---  stays queued
+function stream:read_until(delimiter, options) end
+
+--- What the next read will begin with; it stays queued.
+---@param n? integer bytes, fewer only at the end of stream; default: what there
+---  is, at least one
+---@param timeout? number seconds
+---@return string? data nil alone at the end of stream
+---@return string? message
+---@return string? code
+function stream:peek(n, timeout) end
+
+--- Put bytes back: the next read begins with them. Does not wait.
+---@param data string|proa.buffer
+---@return proa.stream itself
+function stream:unread(data) end
+
+--- Iterate over lines, to the end of stream: `for line in conn:lines() do`.
+--- Raises on errors. A break leaves the stream open.
+---@param what? "l"|"L" default "l": without the newline
+---@param options? integer|{ max: integer?, timeout: number? } as of read
+---@return fun(): string?
+function stream:lines(what, options) end
+
+--- Iterate over what comes, as it comes, to the end of stream. Raises on
+--- errors. A break leaves the stream open.
+---@param max? integer bytes of each; default 65536
+---@param timeout? number seconds for each
+---@return fun(): string?
+function stream:chunks(max, timeout) end
+
+--- Copy what comes to another stream, to the end of this one: from queue to
+--- queue, no faster than it is taken. Neither stream is closed or shut down.
+--- Cancelled or failing in between it has lost no byte: what was not accepted
+--- by the other stays here.
+---@param to proa.stream
+---@param options? { max: integer?, timeout: number?, idle: number? } max: bytes,
+---  no limit; timeout: seconds for all of it; idle: seconds in which a byte
+---  must move, on either stream and in any direction (default: the shorter one
+---  of theirs)
+---@return integer? bytes that were copied
+---@return string? message
+---@return string? code
+---@return integer? bytes that were copied before it failed
+function stream:copy_to(to, options) end
 
 --- Write. All of it is accepted, or nothing; what is accepted goes out in
 --- order, behind earlier calls, even if this task is cancelled while it waits.
@@ -54,19 +115,29 @@ function stream:read_into(buffer, i, j) end
 ---@return string? code TIMEOUT, CLOSED, EPIPE, ECONNRESET ...
 function stream:write(...) end
 
+--- Write without waiting, where no task may wait: all of it is accepted, or
+--- nothing.
+---@param ... string|number|proa.buffer
+---@return proa.stream? itself
+---@return string? message
+---@return string? code EAGAIN: there is no room now; EPIPE ...
+function stream:try_write(...) end
+
 --- Wait until the kernel has taken all that was accepted.
+---@param timeout? number seconds
 ---@return proa.stream? itself
 ---@return string? message
 ---@return string? code also of an earlier write, once
-function stream:flush() end
+function stream:flush(timeout) end
 
 --- Tell the peer, behind what was accepted, that nothing more will come. Waits
 --- as flush. Reading goes on.
 ---@param how? "w"
+---@param timeout? number seconds
 ---@return proa.stream? itself
 ---@return string? message
 ---@return string? code
-function stream:shutdown(how) end
+function stream:shutdown(how, timeout) end
 
 --- Close. Returns at once: whoever waits gets CLOSED, and what was accepted
 --- goes out in the background. Again: nothing happens.
@@ -79,9 +150,12 @@ function stream:close(linger) end
 --- Close and drop what was not sent; a TCP peer sees a reset.
 function stream:abort() end
 
---- Limits of each read and each write, flush or shutdown from now on.
----@param limits { read: number?, write: number? } seconds; math.huge: none, the
----  default; unknown keys raise
+--- Limits from now on, in seconds; math.huge: none, the default. `read` and
+--- `write` are for the whole of a call (a flush and a shutdown are writes);
+--- `idle` is the time in which a byte must move, in any direction, while a call
+--- waits. What runs out is TIMEOUT.
+---@param limits { read: number?, write: number?, idle: number? } unknown keys
+---  raise
 ---@return proa.stream itself
 function stream:timeout(limits) end
 
@@ -90,13 +164,27 @@ function stream:timeout(limits) end
 ---@return proa.stream itself
 function stream:keep() end
 
---- The address of this end.
+--- The value of a socket option, or set it. Names are the kernel's in lower
+--- case: nodelay (on by default), cork, quickack, keepalive, reuseaddr are
+--- booleans; keepidle, keepintvl, user_timeout are seconds; keepcnt, maxseg,
+--- rcvbuf, sndbuf, priority, mark, ttl, tos integers; congestion a string; type,
+--- domain and error can only be read. An unknown name raises.
+---@param name string
+---@param value? boolean|number|string
+---@return boolean|number|string|proa.stream|nil value the stream when it was set
+---@return string? message
+---@return string? code ENOTSOCK: a stream in memory; ENOPROTOOPT ...
+---@overload fun(self: proa.stream, name: string): boolean|number|string
+function stream:option(name, value) end
+
+--- The address of this end; "memory" for a stream without a socket.
 ---@return string? address
 ---@return string? message
 ---@return string? code
 function stream:address() end
 
---- The address of the other end, as `connect` takes it.
+--- The address of the other end, as `connect` takes it; "memory" for a stream
+--- without a socket.
 ---@return string? address
 ---@return string? message
 ---@return string? code

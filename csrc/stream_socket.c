@@ -1,0 +1,245 @@
+/* stream_socket.c - streams over sockets: one receive, one send under way.
+ *
+ * A multishot receive is armed at the first read and kept armed; over the
+ * quota it is cancelled and armed again when there is room, so late bytes stay
+ * in their stream (O6). One send is under way, what comes meanwhile goes with
+ * the next. Owns its handle and ops.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "stream_socket.h"
+
+enum { PRIVATE_CAP = 16 * 1024 };
+
+struct socket {
+  struct stream stream;
+  struct handle *handle; /* NULL once it is closing for good */
+  struct op *recv;       /* armed, or NULL */
+  struct chunk *private; /* what a one-shot recv fills: the pool was empty */
+  struct op *send;       /* under way, or NULL */
+  struct iovec iov[OUTQ_IOV_MAX];
+  struct msghdr msg;
+};
+
+static struct socket *socket_of(const struct stream *s) {
+  return container_of(s, struct socket, stream);
+}
+
+/* -- receiving -- */
+
+static void arm(struct socket *k);
+
+static struct op *recv_op(struct socket *k, const struct op_class *class,
+                          op_sink *sink) {
+  struct op *op = proactor_op(k->stream.p, class);
+  if (!op) return NULL;
+  op->handle = k->handle;
+  op->sink = sink;
+  op->owner = k;
+  k->recv = op;
+  return op;
+}
+
+/* The proactor ends, and its handles with it. */
+static bool cut_off(const struct socket *k) {
+  return k->handle && k->handle->closing;
+}
+
+/* A cancel was our own doing: the quota, or closing. */
+static void note_end(struct socket *k, int res) {
+  if (res != -ECANCELED || cut_off(k)) stream_end_in(&k->stream, res);
+}
+
+static bool wants_more(const struct socket *k) {
+  return !k->recv && stream_wants(&k->stream);
+}
+
+static void private_sink(struct op *op, const struct op_result *r) {
+  struct socket *k = op->owner;
+  struct stream *s = &k->stream;
+  struct chunk *c = k->private;
+  k->private = NULL;
+  k->recv = NULL;
+  proactor_free(s->p, op);
+  if (r->res > 0) {
+    c->end = (uint32_t)r->res;
+    s->p->stats.bytes_in += (uint64_t)r->res;
+    inq_add_chunk(&s->in, c);
+  } else {
+    chunk_free(s->in.pool, c);
+    note_end(k, r->res);
+  }
+  if (wants_more(k)) arm(k);
+  if (r->res > 0) stream_came(s);
+}
+
+/* The pool was empty: one receive into memory of our own (O9), so that this
+ * stream goes on whatever the others hold. */
+static void arm_private(struct socket *k) {
+  struct stream *s = &k->stream;
+  struct chunk *c = chunk_new(s->in.pool, PRIVATE_CAP);
+  struct op *op = c ? recv_op(k, &op_recv, private_sink) : NULL;
+  if (!op) {
+    if (c) chunk_free(s->in.pool, c);
+    stream_end_in(s, -ENOMEM);
+    return;
+  }
+  op->io.ptr = c->data;
+  op->io.len = c->cap;
+  k->private = c;
+  proactor_submit(s->p, op);
+}
+
+/* The kernel may end a multishot receive at any time (its queue overflowed):
+ * armed again at once. After a cancel only while somebody waits. */
+static void recv_ended(struct socket *k, int res) {
+  struct stream *s = &k->stream;
+  if (res == -ENOBUFS) {
+    s->p->stats.enobufs++;
+    if (wants_more(k)) arm_private(k);
+  } else {
+    if (res <= 0) note_end(k, res);
+    if (wants_more(k) && (res > 0 || stream_awaited(s))) arm(k);
+  }
+}
+
+static void take_bytes(struct socket *k, const struct op_result *r) {
+  struct stream *s = &k->stream;
+  if (!(r->flags & RESULT_BUFFER)) return;
+  if (r->res > 0) {
+    inq_add_buffer(&s->in, r->bid, (size_t)r->res);
+    s->p->stats.bytes_in += (uint64_t)r->res;
+  } else {
+    pool_give(s->in.pool, r->bid);
+  }
+}
+
+static void recv_sink(struct op *op, const struct op_result *r) {
+  struct socket *k = op->owner;
+  take_bytes(k, r);
+  if (!(r->flags & RESULT_MORE)) {
+    k->recv = NULL;
+    proactor_free(k->stream.p, op);
+    recv_ended(k, r->res);
+  }
+  if (r->res > 0) stream_came(&k->stream);
+}
+
+static void arm(struct socket *k) {
+  struct op *op = recv_op(k, &op_recv_multi, recv_sink);
+  if (op)
+    proactor_submit(k->stream.p, op);
+  else
+    stream_end_in(&k->stream, -ENOMEM);
+}
+
+static void socket_receive(struct stream *s) {
+  struct socket *k = socket_of(s);
+  if (!k->recv) arm(k);
+}
+
+static void socket_pause(struct stream *s) {
+  struct socket *k = socket_of(s);
+  if (k->recv) proactor_cancel(s->p, k->recv);
+}
+
+/* -- sending -- */
+
+static void send_sink(struct op *op, const struct op_result *r) {
+  struct socket *k = op->owner;
+  struct stream *s = &k->stream;
+  size_t n = r->res > 0 ? (size_t)r->res : 0;
+  bool all = n == op->io.len;
+  bool ending = cut_off(k);
+  k->send = NULL;
+  proactor_free(s->p, op);
+  s->p->stats.bytes_out += n;
+  if (!all && (r->res <= 0 || ending)) {
+    outq_return(&s->out, n);
+    stream_send_failed(s, r->res < 0 ? r->res : ending ? -ECANCELED : -EPIPE);
+  } else {
+    stream_sent(s, n);
+  }
+}
+
+static struct op *send_op(struct socket *k, unsigned parts) {
+  struct op *op = proactor_op(k->stream.p, parts == 1 ? &op_send : &op_sendmsg);
+  if (!op) return NULL;
+  op->handle = k->handle;
+  op->sink = send_sink;
+  op->owner = k;
+  for (unsigned i = 0; i < parts; i++) op->io.len += k->iov[i].iov_len;
+  if (parts == 1) {
+    op->io.ptr = k->iov[0].iov_base;
+  } else {
+    k->msg = (struct msghdr){.msg_iov = k->iov, .msg_iovlen = parts};
+    op->arg.msg = &k->msg;
+  }
+  return op;
+}
+
+static void socket_send(struct stream *s) {
+  struct socket *k = socket_of(s);
+  if (cut_off(k)) return;
+  k->send = send_op(k, outq_lend(&s->out, k->iov));
+  if (k->send)
+    proactor_submit(s->p, k->send);
+  else
+    stream_send_failed(s, -ENOMEM);
+}
+
+static void socket_shutdown(struct stream *s) {
+  struct sys *sys = proactor_sys(s->p);
+  sys->class->shutdown(sys, socket_of(s)->handle->fd, SHUT_WR);
+}
+
+/* -- ending -- */
+
+static void closed_sink(struct op *op, const struct op_result *r) {
+  struct socket *k = op->owner;
+  (void)r;
+  assert(!k->recv && !k->send && !k->private);
+  stream_free(&k->stream);
+}
+
+static void socket_end(struct stream *s) {
+  struct socket *k = socket_of(s);
+  struct handle *h = k->handle;
+  k->handle = NULL;
+  if (!h->closing) { /* else the proactor ends, and closes it itself */
+    handle_close(s->p, h, closed_sink, k);
+    return;
+  }
+  h->on_closed = closed_sink;
+  h->closer = k;
+}
+
+static void socket_abort(struct stream *s) {
+  struct linger none = {.l_onoff = 1}; /* close sends a reset */
+  struct sys *sys = proactor_sys(s->p);
+  sys->class->setopt(sys, socket_of(s)->handle->fd, SOL_SOCKET, SO_LINGER,
+                     &none, sizeof none);
+}
+
+static struct handle *socket_handle(const struct stream *s) {
+  return socket_of(s)->handle;
+}
+
+static const struct transport socket_transport = {
+    .name = "socket",
+    .receive = socket_receive,
+    .pause = socket_pause,
+    .send = socket_send,
+    .shutdown = socket_shutdown,
+    .abort = socket_abort,
+    .end = socket_end,
+    .handle = socket_handle,
+};
+
+struct stream *stream_over_socket(struct proactor *p, struct handle *h,
+                                  const struct anchors *anchors) {
+  struct socket *k = stream_alloc(p, sizeof *k, &socket_transport, anchors);
+  if (!k) return NULL;
+  k->handle = h;
+  k->stream.outside = true;
+  return &k->stream;
+}

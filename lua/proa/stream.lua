@@ -1,0 +1,32 @@
+--- Methods of streams that are made of reads: lines and chunks.
+-- SPDX-License-Identifier: MIT
+
+local stream = {}
+
+--- An iterator that ends at the end of stream and raises on errors.
+local function iterator(read, self, what, options)
+  return function()
+    local data, message = read(self, what, options)
+    if data == nil and message then error(message, 2) end
+    return data
+  end
+end
+
+local function lines(self, what, options)
+  if what == nil then what = "l" end
+  if what ~= "l" and what ~= "L" then
+    error(("lines: bad format '%s': l or L"):format(tostring(what)), 2)
+  end
+  return iterator(self.read, self, what, options)
+end
+
+local function chunks(self, max, timeout)
+  return iterator(self.read_some, self, max, timeout)
+end
+
+function stream.extend(methods)
+  methods.lines = lines
+  methods.chunks = chunks
+end
+
+return stream
