@@ -242,9 +242,7 @@ static uint32_t buffer_limit(const void *p, int min) {
   return asked > BUFFER_MAX / 2 ? BUFFER_MAX : (uint32_t)asked * 2;
 }
 
-static int set_buffer(struct sim_sock *k, int name, const void *p,
-                      socklen_t len) {
-  if (len < sizeof(int)) return -EINVAL;
+static int set_buffer(struct sim_sock *k, int name, const void *p) {
   if (name == SO_SNDBUF)
     k->sndbuf = buffer_limit(p, SNDBUF_MIN);
   else
@@ -266,11 +264,27 @@ static bool is_buffer(int level, int name) {
   return level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF);
 }
 
+/* The kernel keeps these as a bit, and says 1 whatever was set. */
+static bool is_flag(int level, int name) {
+  if (level == IPPROTO_TCP) return name == TCP_NODELAY || name == TCP_CORK;
+  if (level == IPPROTO_IPV6) return name == IPV6_V6ONLY;
+  return level == SOL_SOCKET && (name == SO_KEEPALIVE || name == SO_REUSEADDR ||
+                                 name == SO_REUSEPORT || name == SO_BROADCAST);
+}
+
+static bool is_read_only(int level, int name) {
+  return level == SOL_SOCKET &&
+         (name == SO_ERROR || name == SO_TYPE || name == SO_DOMAIN ||
+          name == SO_PROTOCOL || name == SO_ACCEPTCONN);
+}
+
 int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
                socklen_t len) {
-  int r = level_check(k, level);
+  int r = level_check(k, level), one = 1;
   if (r < 0) return r;
-  if (is_buffer(level, name)) return set_buffer(k, name, p, len);
+  if (len < sizeof(int)) return -EINVAL;
+  if (is_read_only(level, name)) return -ENOPROTOOPT;
+  if (is_buffer(level, name)) return set_buffer(k, name, p);
   bool v6only = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
   if (v6only && k->local.len) return -EINVAL;
   struct sim_option *o = option_find(k, level, name);
@@ -279,39 +293,66 @@ int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
   if (!o) o = &k->options[k->option_n++];
   *o = (struct sim_option){.level = level, .name = name, .len = len};
   memcpy(o->value, p, len);
+  if (is_flag(level, name) && sim_option_int(k, level, name))
+    memcpy(o->value, &one, sizeof one);
   return 0;
 }
 
-/* What is not simply what was set. */
-static int sol_socket_int(struct sim_sock *k, int name) {
+/* tcp(7), ip(7) and ipv6(7) tell what a fresh socket says. */
+static int default_int(int level, int name) {
+  if (level == IPPROTO_TCP) {
+    switch (name) {
+    case TCP_KEEPIDLE:
+      return 7200;
+    case TCP_KEEPINTVL:
+      return 75;
+    case TCP_KEEPCNT:
+      return 9;
+    }
+  }
+  if (level == IPPROTO_IP && name == IP_TTL) return 64;
+  if (level == IPPROTO_IPV6 && name == IPV6_UNICAST_HOPS) return 64;
+  return level == SOL_SOCKET && name == SO_RCVLOWAT;
+}
+
+/* What no one can set, or what is not simply what was set. */
+static bool live_int(struct sim_sock *k, int name, int *value) {
   switch (name) {
   case SO_ERROR:
-    return -sim_error_take(k);
+    *value = -sim_error_take(k);
+    return true;
   case SO_TYPE:
-    return SOCK_STREAM;
+    *value = SOCK_STREAM;
+    return true;
   case SO_DOMAIN:
-    return k->family;
+    *value = k->family;
+    return true;
   case SO_PROTOCOL:
-    return is_unix(k) ? 0 : IPPROTO_TCP;
+    *value = is_unix(k) ? 0 : IPPROTO_TCP;
+    return true;
   case SO_ACCEPTCONN:
-    return k->state == SIM_LISTENING;
+    *value = k->state == SIM_LISTENING;
+    return true;
   case SO_SNDBUF:
-    return (int)k->sndbuf;
+    *value = (int)k->sndbuf;
+    return true;
   case SO_RCVBUF:
-    return (int)k->rcvbuf;
+    *value = (int)k->rcvbuf;
+    return true;
   default:
-    return 0;
+    return false;
   }
 }
 
 int sim_getopt(struct sim_sock *k, int level, int name, void *p,
                socklen_t *len) {
-  int r = level_check(k, level);
+  int r = level_check(k, level), value;
   if (r < 0) return r;
-  const struct sim_option *o = option_find(k, level, name);
+  bool live = level == SOL_SOCKET && live_int(k, name, &value);
+  const struct sim_option *o = live ? NULL : option_find(k, level, name);
   struct sim_option unset = {.len = sizeof(int)};
   if (!o) {
-    int value = level == SOL_SOCKET ? sol_socket_int(k, name) : 0;
+    if (!live) value = default_int(level, name);
     memcpy(unset.value, &value, sizeof value);
     if (level == SOL_SOCKET && name == SO_LINGER)
       unset.len = sizeof(struct linger);

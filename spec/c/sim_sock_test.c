@@ -261,6 +261,35 @@ TEST("options are kept and given back, and inherited by accept") {
   end();
 }
 
+TEST("an option that nobody set says what a fresh socket says") {
+  begin(1);
+  int l = listener("[::1]:80", 5);
+  CHECK_INT(option(l, IPPROTO_TCP, TCP_KEEPIDLE), ==, 7200);
+  CHECK_INT(option(l, IPPROTO_TCP, TCP_KEEPINTVL), ==, 75);
+  CHECK_INT(option(l, IPPROTO_TCP, TCP_KEEPCNT), ==, 9);
+  CHECK_INT(option(l, IPPROTO_IPV6, IPV6_UNICAST_HOPS), ==, 64);
+  CHECK_INT(option(l, IPPROTO_IP, IP_TTL), ==, 64);
+  CHECK_INT(option(l, SOL_SOCKET, SO_RCVLOWAT), ==, 1);
+  CHECK_INT(set_option(l, IPPROTO_TCP, TCP_KEEPIDLE, 60), ==, 0);
+  CHECK_INT(option(l, IPPROTO_TCP, TCP_KEEPIDLE), ==, 60);
+  shut(l);
+  end();
+}
+
+TEST("a switch is on or off whatever turned it, a fact cannot be set") {
+  begin(1);
+  int l = listener("127.0.0.1:80", 5);
+  CHECK_INT(set_option(l, IPPROTO_TCP, TCP_NODELAY, 7), ==, 0);
+  CHECK_INT(option(l, IPPROTO_TCP, TCP_NODELAY), ==, 1);
+  CHECK_INT(set_option(l, SOL_SOCKET, SO_TYPE, 1), ==, -ENOPROTOOPT);
+  CHECK_INT(set_option(l, SOL_SOCKET, SO_ERROR, 1), ==, -ENOPROTOOPT);
+  char byte = 1;
+  CHECK_INT(call->setopt(sys, l, SOL_SOCKET, SO_KEEPALIVE, &byte, 1), ==,
+            -EINVAL);
+  shut(l);
+  end();
+}
+
 static int woken(void) {
   int n = 0;
   while (list_pop(&net.woken)) n++;
