@@ -1,10 +1,10 @@
 /* sim_name.c - names of simulated sockets: who has which, who is found by it.
  *
  * Owns the ports and the list of bound sockets. The only host is this one:
- * 127.0.0.0/8, ::1, and Unix names that touch no file system and are free
- * again when their socket is closed. The documentation networks (RFC 5737,
- * RFC 3849: 192.0.2.0/24, 2001:db8::/32) swallow every SYN, which is how a
- * connect that never ends is tested; other hosts are unreachable.
+ * 127.0.0.0/8, ::1, and Unix names: abstract ones are free again when their
+ * socket is closed, paths are files (sim_path.c). The documentation networks
+ * (RFC 5737, RFC 3849: 192.0.2.0/24, 2001:db8::/32) swallow every SYN, which is
+ * how a connect that never ends is tested; other hosts are unreachable.
  *
  * SPDX-License-Identifier: MIT */
 #include <string.h>
@@ -75,7 +75,9 @@ static bool is_black_hole(const struct end *e) {
 
 /* -- whose name is it -- */
 
+/* The same abstract name. Of two paths the file system knows. */
 static bool unix_equal(const struct address *a, const struct address *b) {
+  if (sim_is_path(a) || sim_is_path(b)) return false;
   return a->len == b->len && memcmp(&a->at, &b->at, a->len) == 0;
 }
 
@@ -172,6 +174,7 @@ int sim_bind(struct sim_sock *k, const struct sockaddr *a, socklen_t len) {
   int r = address_take(&k->local, k, a, len);
   if (r == 0 && k->family != AF_UNIX) r = bind_inet(k);
   if (r == 0 && k->family == AF_UNIX && !name_is_free(k)) r = -EADDRINUSE;
+  if (r == 0 && sim_is_path(&k->local)) r = sim_path_make(k);
   if (r < 0)
     k->local.len = 0;
   else
@@ -240,19 +243,29 @@ static struct sim_sock *listener_inet(struct sim_net *net,
   return best;
 }
 
-static struct sim_sock *bound_unix(struct sim_net *net,
-                                   const struct address *to) {
+/* Whoever is bound to it. */
+static int bound_unix(struct sim_net *net, const struct address *to,
+                      struct sim_sock **found) {
+  *found = NULL;
+  if (sim_is_path(to)) return sim_path_find(net, to, found);
   list_each(&net->bound, l) {
     struct sim_sock *k = container_of(l, struct sim_sock, bound);
-    if (k->family == AF_UNIX && unix_equal(&k->local, to)) return k;
+    if (k->family == AF_UNIX && unix_equal(&k->local, to)) *found = k;
   }
-  return NULL;
+  return *found ? 0 : ECONNREFUSED;
+}
+
+int sim_probe(struct sim_net *net, const struct sockaddr *a, socklen_t len) {
+  struct sim_sock probe = {.family = AF_UNIX}, *found;
+  struct address to;
+  int r = address_take(&to, &probe, a, len);
+  return r < 0 ? r : -bound_unix(net, &to, &found);
 }
 
 static int find_unix(struct sim_net *net, const struct address *to,
                      struct sim_sock **l) {
-  *l = bound_unix(net, to);
-  if (!*l) return to->at.un.sun_path[0] ? ENOENT : ECONNREFUSED;
+  int err = bound_unix(net, to, l);
+  if (err) return err;
   if ((*l)->state == SIM_LISTENING && !(*l)->deaf) return 0;
   *l = NULL;
   return ECONNREFUSED;

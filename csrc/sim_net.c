@@ -142,8 +142,9 @@ static struct sim_sock *sock_new(struct sim_net *net, int family) {
   struct sim_sock *k = calloc(1, sizeof *k);
   if (!k) return NULL;
   k->net = net;
-  k->fd = -1;
+  k->fd = k->path_fd = -1;
   k->family = family;
+  k->mode = 0777;
   k->sndbuf = k->rcvbuf = net->knobs.buffer_bytes;
   k->arrival.fire = on_arrival;
   link_init(&k->bound);
@@ -162,6 +163,7 @@ static void sock_free(struct sim_sock *k) {
   link_unlink(&k->bound);
   link_unlink(&k->link);
   if (k->port) k->net->port_uses[k->port]--;
+  sim_path_drop(k);
   sim_timer_drop(k->net, &k->arrival);
   free(k->in.bytes);
   free(k);

@@ -5,8 +5,9 @@
  * time. Its descriptors are numbers from SIM_FD_BASE up, lowest free first;
  * smaller ones are real, and its calls hand them to sys_posix. It knows no
  * ops: who waits for a socket leaves a struct sim_waiter there.
- * sim_net.c: the world, connections. sim_name.c: names. sim_sock.c: bytes and
- * options. sim_sys.c: all as a sys.h table. Next: driver_sim.c, which uses it.
+ * sim_net.c: the world, connections. sim_name.c: names. sim_path.c: those that
+ * are paths. sim_sock.c: bytes and options. sim_sys.c: all as a sys.h table.
+ * Next: driver_sim.c, which uses it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_SIM_NET_H
@@ -72,8 +73,12 @@ struct sim_sock {
   struct address local, remote; /* len 0: none */
   uint16_t port;                /* held in net->port_uses, or 0 */
   struct link bound;            /* in net->bound: has a name of its own */
-  struct list waiters;          /* struct sim_waiter */
-  int error;                    /* pending, as SO_ERROR; positive */
+  int path_fd;                  /* O_PATH, of its own path; or -1 */
+  dev_t path_dev;               /* ... which file that is */
+  ino_t path_ino;
+  unsigned mode;       /* that its path is made with */
+  struct list waiters; /* struct sim_waiter */
+  int error;           /* pending, as SO_ERROR; positive */
 
   /* LISTENING */
   struct list pending;  /* struct sim_sock.link: to be accepted */
@@ -166,6 +171,19 @@ int sim_route(struct sim_sock *k, const struct sockaddr *a, socklen_t len);
 /* Who answers at `to`; without one, the errno, or 0 for silence. */
 int sim_listener_find(struct sim_net *net, const struct address *to,
                       struct sim_sock **l);
+/* As sys.h has it. */
+int sim_probe(struct sim_net *net, const struct sockaddr *a, socklen_t len);
+
+/* Unix names that are paths: make the file of k->local; let go of it, which
+ * leaves the file; who is bound to one, or the errno. */
+int sim_path_make(struct sim_sock *k);
+void sim_path_drop(struct sim_sock *k);
+int sim_path_find(struct sim_net *net, const struct address *to,
+                  struct sim_sock **found);
+static inline bool sim_is_path(const struct address *a) {
+  return address_family(a) == AF_UNIX && a->at.un.sun_path[0];
+}
+
 /* The same name in a family that has a form for it. */
 struct address sim_name_in(const struct address *as, int family);
 

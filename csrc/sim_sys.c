@@ -1,8 +1,8 @@
 /* sim_sys.c - sys.h over the simulated world.
  *
  * Descriptors from SIM_FD_BASE up are sockets of sim_net.c; all others are
- * real and go to sys_posix. Nothing here blocks: a FIFO is opened without
- * waiting for its other end. Owns nothing.
+ * real and go to sys_posix, and so are paths. Nothing here blocks: a FIFO is
+ * opened without waiting for its other end. Owns nothing.
  *
  * SPDX-License-Identifier: MIT */
 #include <fcntl.h>
@@ -144,6 +144,30 @@ static int sys_setopt(struct sys *s, int fd, int level, int name, const void *p,
   return k ? sim_setopt(k, level, name, p, len) : -EBADF;
 }
 
+static int sys_fchmod(struct sys *s, int fd, unsigned mode) {
+  if (!sim_owns_fd(fd)) return sys_posix.fchmod(s, fd, mode);
+  struct sim_sock *k = sock(s, fd);
+  if (!k) return -EBADF;
+  k->mode = mode;
+  return 0;
+}
+
+static int sys_probe(struct sys *s, const struct sockaddr *a, socklen_t len) {
+  return sim_probe(net_of(s), a, len);
+}
+
+static int sys_lstat(struct sys *s, const char *path, struct stat *st) {
+  return sys_posix.lstat(s, path, st);
+}
+
+static int sys_chmod(struct sys *s, const char *path, unsigned mode) {
+  return sys_posix.chmod(s, path, mode);
+}
+
+static int sys_unlink(struct sys *s, const char *path) {
+  return sys_posix.unlink(s, path);
+}
+
 const struct sys_class sys_sim = {
     .socket = sys_socket,
     .pair = sys_pair,
@@ -164,4 +188,9 @@ const struct sys_class sys_sim = {
     .name = sys_name,
     .getopt = sys_getopt,
     .setopt = sys_setopt,
+    .fchmod = sys_fchmod,
+    .probe = sys_probe,
+    .lstat = sys_lstat,
+    .chmod = sys_chmod,
+    .unlink = sys_unlink,
 };

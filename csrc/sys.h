@@ -10,6 +10,7 @@
 #define PROA_SYS_H
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base.h"
@@ -40,6 +41,16 @@ struct sys_class {
   int (*getopt)(struct sys *, int fd, int level, int name, void *, socklen_t *);
   int (*setopt)(struct sys *, int fd, int level, int name, const void *,
                 socklen_t);
+  /* Of a Unix socket without a name: what binding it to a path will let others
+   * do there, less the umask. The kernel takes it from the socket's inode. */
+  int (*fchmod)(struct sys *, int fd, unsigned mode);
+  /* 0 when some socket is bound to this Unix address, listening or not;
+   * -ECONNREFUSED when none is; or why that can't be told. */
+  int (*probe)(struct sys *, const struct sockaddr *, socklen_t);
+  /* Of the path itself, not of what a symbolic link there points to. */
+  int (*lstat)(struct sys *, const char *path, struct stat *);
+  int (*chmod)(struct sys *, const char *path, unsigned mode);
+  int (*unlink)(struct sys *, const char *path);
 };
 
 struct sys {

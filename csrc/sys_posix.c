@@ -134,6 +134,37 @@ static int posix_setopt(struct sys *s, int fd, int level, int name,
   return or_errno(setsockopt(fd, level, name, p, len));
 }
 
+static int posix_fchmod(struct sys *s, int fd, unsigned mode) {
+  (void)s;
+  return or_errno(fchmod(fd, mode));
+}
+
+/* Connecting a socket of another type tells who is bound without disturbing
+ * them: -EPROTOTYPE from one of another type, 0 from one of this type. */
+static int posix_probe(struct sys *s, const struct sockaddr *a, socklen_t len) {
+  (void)s;
+  int fd = or_errno(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd < 0) return fd;
+  int r = or_errno(connect(fd, a, len));
+  close(fd);
+  return r == -EPROTOTYPE ? 0 : r;
+}
+
+static int posix_lstat(struct sys *s, const char *path, struct stat *st) {
+  (void)s;
+  return or_errno(lstat(path, st));
+}
+
+static int posix_chmod(struct sys *s, const char *path, unsigned mode) {
+  (void)s;
+  return or_errno(fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW));
+}
+
+static int posix_unlink(struct sys *s, const char *path) {
+  (void)s;
+  return or_errno(unlink(path));
+}
+
 const struct sys_class sys_posix = {
     .socket = posix_socket,
     .pair = posix_pair,
@@ -154,4 +185,9 @@ const struct sys_class sys_posix = {
     .name = posix_name,
     .getopt = posix_getopt,
     .setopt = posix_setopt,
+    .fchmod = posix_fchmod,
+    .probe = posix_probe,
+    .lstat = posix_lstat,
+    .chmod = posix_chmod,
+    .unlink = posix_unlink,
 };

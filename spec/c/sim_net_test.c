@@ -4,6 +4,11 @@
  * sim_sock_test.c.
  *
  * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "fault.h"
 #include "sim_calls.h"
 
@@ -61,26 +66,104 @@ TEST("connecting to the wildcard is connecting to loopback") {
   end();
 }
 
-TEST("a Unix socket has a name without a file, or an abstract one") {
-  static const char *const names[] = {"unix:/no/such/dir/x", "unix:@x"};
-  for (size_t i = 0; i < countof(names); i++) {
-    begin(1);
-    int l = listener(names[i], 5);
-    REQUIRE(l >= 0);
-    int c = dial(names[i]);
-    int s = call->accept(sys, l);
-    CHECK_STRING(name(l, false), names[i]);
-    CHECK_STRING(name(c, true), names[i]);
-    CHECK_STRING(name(s, false), names[i]);
-    CHECK_STRING(name(c, false), "unix:");
-    CHECK_STRING(name(s, true), "unix:");
-    CHECK_INT(listener(names[i], 5), ==, -EADDRINUSE);
+static int probe(const char *address) {
+  struct address a = at(address);
+  return call->probe(sys, &a.at.any, a.len);
+}
+
+/* Both ends of a connection to l know its name; nobody else may have it. */
+static void check_unix_name(int l, const char *text) {
+  REQUIRE(l >= 0);
+  int c = dial(text);
+  int s = call->accept(sys, l);
+  CHECK_STRING(name(l, false), text);
+  CHECK_STRING(name(c, true), text);
+  CHECK_STRING(name(s, false), text);
+  CHECK_STRING(name(c, false), "unix:");
+  CHECK_STRING(name(s, true), "unix:");
+  CHECK_INT(listener(text, 5), ==, -EADDRINUSE);
+  CHECK_INT(probe(text), ==, 0);
+  shut(c), shut(s);
+}
+
+TEST("an abstract Unix name is free again when its socket is closed") {
+  begin(1);
+  CHECK_INT(probe("unix:@x"), ==, -ECONNREFUSED);
+  for (int i = 0; i < 2; i++) {
+    int l = listener("unix:@x", 5);
+    check_unix_name(l, "unix:@x");
     shut(l);
-    l = listener(names[i], 5); /* free again at once */
-    CHECK_INT(l, >=, 0);
-    shut(l), shut(c), shut(s);
-    end();
   }
+  end();
+}
+
+/* A directory for one test, and "unix:" and a path in it. */
+static char dir[32], in_dir[64];
+
+static const char *begin_dir(void) {
+  begin(1);
+  strcpy(dir, "/tmp/proa-sim-XXXXXX");
+  if (!mkdtemp(dir)) abort();
+  snprintf(in_dir, sizeof in_dir, "unix:%s/socket", dir);
+  return in_dir + strlen("unix:");
+}
+
+static void end_dir(void) {
+  CHECK_INT(rmdir(dir), ==, 0);
+  end();
+}
+
+TEST("a Unix path stays when its socket is closed, until it is unlinked") {
+  const char *path = begin_dir();
+  CHECK_INT(probe(in_dir), ==, -ENOENT);
+  int l = listener(in_dir, 5);
+  check_unix_name(l, in_dir);
+  shut(l);
+  CHECK_INT(dial(in_dir), ==, -ECONNREFUSED);
+  CHECK_INT(probe(in_dir), ==, -ECONNREFUSED);
+  CHECK_INT(listener(in_dir, 5), ==, -EADDRINUSE);
+  CHECK_INT(call->unlink(sys, path), ==, 0);
+  CHECK_INT(dial(in_dir), ==, -ENOENT);
+  l = listener(in_dir, 5);
+  check_unix_name(l, in_dir);
+  CHECK_INT(call->unlink(sys, path), ==, 0);
+  CHECK_INT(dial(in_dir), ==, -ENOENT); /* it listens, but is not found */
+  int other = listener(in_dir, 5);      /* the path is another's now */
+  check_unix_name(other, in_dir);
+  shut(l), shut(other);
+  CHECK_INT(call->unlink(sys, path), ==, 0);
+  end_dir();
+}
+
+TEST("a Unix path is a file like others: made where it may be") {
+  const char *path = begin_dir();
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  CHECK_INT(listener(in_dir, 5), ==, -EADDRINUSE);
+  CHECK_INT(dial(in_dir), ==, -ECONNREFUSED); /* nobody is bound to it */
+  CHECK_INT(call->unlink(sys, path), ==, 0);
+  CHECK_INT(listener("unix:/no/such/dir/x", 5), ==, -ENOENT);
+  CHECK_INT(listener("unix:/dev/null/x", 5), ==, -ENOTDIR);
+  end_dir();
+}
+
+TEST("a Unix path has the permissions of its socket, less the umask") {
+  const char *path = begin_dir();
+  mode_t before = umask(022);
+  struct stat st;
+  int fd = call->socket(sys, AF_UNIX, SOCK_STREAM, 0);
+  CHECK_INT(call->fchmod(sys, fd, 0660), ==, 0);
+  CHECK_INT(bind_to(fd, in_dir), ==, 0);
+  CHECK_INT(call->lstat(sys, path, &st), ==, 0);
+  CHECK_INT(st.st_mode, ==, S_IFSOCK | 0640);
+  CHECK_INT(call->chmod(sys, path, 0660), ==, 0);
+  CHECK_INT(call->lstat(sys, path, &st), ==, 0);
+  CHECK_INT(st.st_mode, ==, S_IFSOCK | 0660);
+  CHECK_INT(probe(in_dir), ==, 0); /* bound is enough */
+  CHECK_INT(dial(in_dir), ==, -ECONNREFUSED);
+  shut(fd);
+  CHECK_INT(call->unlink(sys, path), ==, 0);
+  umask(before);
+  end_dir();
 }
 
 TEST("a name is taken while its socket is open") {
@@ -170,8 +253,8 @@ TEST("nobody listening refuses, a missing path does not exist") {
   CHECK_INT(dial("127.0.0.1:80"), ==, -ECONNREFUSED);
   shut(bound);
   bound = call->socket(sys, AF_UNIX, SOCK_STREAM, 0);
-  bind_to(bound, "unix:/bound");
-  CHECK_INT(dial("unix:/bound"), ==, -ECONNREFUSED);
+  bind_to(bound, "unix:@bound");
+  CHECK_INT(dial("unix:@bound"), ==, -ECONNREFUSED);
   shut(bound);
   end();
 }
