@@ -18,18 +18,16 @@ static int parse_unix(const char *path, size_t len, struct address *into,
                       const char **why) {
   struct sockaddr_un *un = &into->at.un;
   if (len == 0) return fail(why, "a unix address needs a path");
-  if (len >= sizeof un->sun_path)
-    return fail(why, "a unix path has at most 107 bytes");
-  if (path[0] != '@' && memchr(path, 0, len))
+  bool abstract = path[0] == '@'; /* a zero byte, then the name, no NUL */
+  if (len + !abstract > sizeof un->sun_path)
+    return fail(why, "a unix path or name has at most 107 bytes");
+  if (!abstract && memchr(path, 0, len))
     return fail(why, "a unix path has no zero bytes");
   un->sun_family = AF_UNIX;
   memcpy(un->sun_path, path, len);
-  un->sun_path[len] = 0;
-  into->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
-  if (path[0] == '@') { /* abstract: a zero byte, then the name, no NUL */
-    un->sun_path[0] = 0;
-    into->len--;
-  }
+  if (abstract) un->sun_path[0] = 0;
+  into->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+  into->len += !abstract; /* the rest is zero */
   return 0;
 }
 
@@ -60,6 +58,15 @@ static void set_in6(struct address *into, const struct in6_addr *host,
   into->len = sizeof into->at.in6;
 }
 
+/* The index of an interface from its name or number; 0: none has it. */
+static uint32_t parse_zone(const char *zone) {
+  uint32_t index = if_nametoindex(zone);
+  if (index || zone[0] < '0' || zone[0] > '9') return index;
+  char *end;
+  unsigned long n = strtoul(zone, &end, 10);
+  return *end || n > UINT32_MAX ? 0 : (uint32_t)n;
+}
+
 /* "fe80::1%eth0" */
 static int parse_in6(char *host, long port, struct address *into,
                      const char **why) {
@@ -70,10 +77,10 @@ static int parse_in6(char *host, long port, struct address *into,
     return fail(why, "not an IPv6 address");
   set_in6(into, &in6, port);
   if (!zone) return 0;
-  into->at.in6.sin6_scope_id = if_nametoindex(zone);
-  if (!into->at.in6.sin6_scope_id)
-    into->at.in6.sin6_scope_id = (uint32_t)strtoul(zone, NULL, 10);
-  return 0;
+  into->at.in6.sin6_scope_id = parse_zone(zone);
+  if (into->at.in6.sin6_scope_id) return 0;
+  *why = "there is no such interface";
+  return -ENODEV;
 }
 
 static int parse_host(char *host, bool bracketed, long port,
@@ -136,7 +143,9 @@ static size_t format_unix(const struct address *a, char *into) {
     return len + 5;
   }
   len = strnlen(path, len);
-  return (size_t)snprintf(into, ADDRESS_TEXT_MAX, "unix:%.*s", (int)len, path);
+  const char *here = len && path[0] == '@' ? "./" : ""; /* no abstract name */
+  return (size_t)snprintf(into, ADDRESS_TEXT_MAX, "unix:%s%.*s", here, (int)len,
+                          path);
 }
 
 static size_t format_in6(const struct address *a, char *into) {
@@ -170,4 +179,18 @@ size_t address_format(const struct address *a, char into[ADDRESS_TEXT_MAX]) {
     return (size_t)snprintf(into, ADDRESS_TEXT_MAX, "family %d",
                             address_family(a));
   }
+}
+
+size_t address_describe(const struct address *a, char into[ADDRESS_SHOWN_MAX]) {
+  char text[ADDRESS_TEXT_MAX];
+  size_t len = address_format(a, text), n = 0;
+  for (size_t i = 0; i < len; i++) {
+    unsigned char c = (unsigned char)text[i];
+    if (c >= ' ' && c != 0x7f)
+      into[n++] = (char)c;
+    else
+      n += (size_t)snprintf(into + n, 5, "\\x%02x", c);
+  }
+  into[n] = 0;
+  return n;
 }

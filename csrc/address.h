@@ -33,14 +33,21 @@ enum address_use {
 /* Longest text that address_format writes, with its NUL. */
 #define ADDRESS_TEXT_MAX (sizeof(struct sockaddr_un) + 16)
 
+/* ... and address_describe. */
+#define ADDRESS_SHOWN_MAX (4 * ADDRESS_TEXT_MAX)
+
 /* 0; 1 when the host is a name to resolve (host and service are filled);
- * -EINVAL with a reason in *why. */
+ * -EINVAL with a reason in *why, or -ENODEV: its zone is no interface. */
 int address_parse(const char *text, size_t len, enum address_use use,
                   struct address *into, char host[256], char service[32],
                   const char **why);
 
-/* Text that address_parse takes back. Returns its length. */
+/* Text that address_parse takes back, but for a Unix socket without a name,
+ * which is "unix:". Returns its length. */
 size_t address_format(const struct address *a, char into[ADDRESS_TEXT_MAX]);
+/* The same for people: control characters, which others may have put into a
+ * Unix name, as \x0a. */
+size_t address_describe(const struct address *a, char into[ADDRESS_SHOWN_MAX]);
 
 static inline int address_family(const struct address *a) {
   return a->at.any.sa_family;

@@ -343,10 +343,10 @@ static int push_value(lua_State *L, struct proactor *p, struct op *op,
 
 /* "connect 127.0.0.1:80", "open /nowhere", "recv" */
 static void describe(const struct op *op, char *into, size_t len) {
-  char text[ADDRESS_TEXT_MAX];
+  char text[ADDRESS_SHOWN_MAX];
   const struct resolve_query *q = op->memory;
   if (op->class == &op_connect && op->memory) {
-    address_format(op->memory, text);
+    address_describe(op->memory, text);
     snprintf(into, len, "connect %s", text);
   } else if (op->class == &op_open && op->memory) {
     snprintf(into, len, "open %s", (const char *)op->memory);

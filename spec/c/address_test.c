@@ -52,6 +52,13 @@ TEST("a zone is kept") {
   CHECK_STRING(round_trip("[fe80::1%7]:80"), "[fe80::1%7]:80");
   REQUIRE(parse("[fe80::1%lo]:80") == 0);
   CHECK_INT(address.at.in6.sin6_scope_id, ==, 1);
+  static const char *const no[] = {"[fe80::1%no-such]:80", "[fe80::1%]:80",
+                                   "[fe80::1%0]:80", "[fe80::1%7x]:80",
+                                   "[fe80::1%99999999999]:80"};
+  for (size_t i = 0; i < countof(no); i++) {
+    CHECK_INT(parse(no[i]), ==, -ENODEV);
+    CHECK_STRING(why, "there is no such interface");
+  }
 }
 
 TEST("a name is left to be resolved, with its service") {
@@ -78,7 +85,41 @@ TEST("the longest Unix path fits, one byte more does not") {
   CHECK_STRING(round_trip(longest), longest);
   longest[5 + 107] = 'x';
   CHECK_INT(parse(longest), ==, -EINVAL);
-  CHECK_STRING(why, "a unix path has at most 107 bytes");
+  CHECK_STRING(why, "a unix path or name has at most 107 bytes");
+}
+
+TEST("the longest abstract name fits, one byte more does not") {
+  char longest[5 + 109 + 1] = "unix:@";
+  memset(longest + 6, 'x', 107);
+  CHECK_STRING(round_trip(longest), longest);
+  CHECK_INT(address.len, ==, sizeof(struct sockaddr_un));
+  longest[6 + 107] = 'x';
+  CHECK_INT(parse(longest), ==, -EINVAL);
+}
+
+TEST("a path that another program gave comes back as it is") {
+  struct sockaddr_un *un = &address.at.un;
+  memset(&address, 0, sizeof address);
+  un->sun_family = AF_UNIX;
+  memset(un->sun_path, 'x', sizeof un->sun_path); /* no NUL */
+  address.len = sizeof *un + 1;
+  CHECK_INT(address_format(&address, text), ==, 5 + 108);
+  strcpy(un->sun_path, "@dir/x"); /* begins as an abstract name would */
+  address.len = offsetof(struct sockaddr_un, sun_path) + 7;
+  address_format(&address, text);
+  CHECK_STRING(text, "unix:./@dir/x");
+  address.len = sizeof(sa_family_t);
+  address_format(&address, text);
+  CHECK_STRING(text, "unix:");
+}
+
+TEST("people see control characters escaped") {
+  char shown[ADDRESS_SHOWN_MAX];
+  REQUIRE(parse_len("unix:@\0a\nb\x1b[2J\x7f\xc3\xa9", 17, ADDRESS_CONNECT) ==
+          0);
+  size_t len = address_describe(&address, shown);
+  CHECK_STRING(shown, "unix:@\\x00a\\x0ab\\x1b[2J\\x7f\xc3\xa9");
+  CHECK_INT(len, ==, strlen(shown));
 }
 
 static const struct {
