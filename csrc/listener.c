@@ -172,6 +172,7 @@ static void closed_sink(struct op *op, const struct op_result *r) {
 
 void listener_close(struct listener *l) {
   l->closing = true;
+  unix_path_remove(proactor_sys(l->p), &l->made);
   deadline_clear(l->p, &l->backoff);
   waiter_wake_all(&l->waiters);
   handle_close(l->p, l->handle, closed_sink, l);

@@ -11,6 +11,7 @@
 #define PROA_LISTENER_H
 
 #include "proactor.h"
+#include "unix_path.h"
 
 enum { LISTENER_PARK_MAX = 256 };
 
@@ -23,6 +24,7 @@ struct listener {
   unsigned parked_at, parked_n, parked_cap;
   int err; /* accepting failed with this; the next caller is told */
   struct deadline backoff;
+  struct unix_path made; /* to be removed by close */
   bool closing;
 };
 
@@ -38,7 +40,8 @@ void listener_arm(struct listener *l);
 /* A waiter that was woken leaves without taking: let another one look. */
 void listener_pass_on(struct listener *l);
 
-/* Parked connections are closed and counted. l is gone afterwards. */
+/* The path goes first: nobody finds it refused. Parked connections are closed
+ * and counted. l is gone afterwards. */
 void listener_close(struct listener *l);
 
 #endif

@@ -208,7 +208,8 @@ static int l_listen(lua_State *L) {
   struct address a;
   check_address(L, 1, ADDRESS_LISTEN, &a);
   int backlog = (int)luaL_optinteger(L, 2, 128);
-  int fd = net_listen(p, &a, backlog, false);
+  struct listen_options o = {.backlog = backlog, .mode = -1};
+  int fd = net_listen(p, &a, &o, NULL);
   if (fd < 0) return push_errno(L, lua_tostring(L, 1), fd);
   return push_owned(L, p, fd);
 }

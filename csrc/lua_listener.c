@@ -22,11 +22,15 @@ static struct listener *check_open(lua_State *L) {
   return o->l;
 }
 
-int push_listener(lua_State *L, struct proactor *p, struct handle *h) {
+int push_listener(lua_State *L, struct proactor *p, struct handle *h,
+                  const struct unix_path *made) {
   struct lua_listener *o = new_object(L, sizeof *o, LISTENER_CLASS, 0);
   o->rt = rt_get(L);
   o->l = listener_new(p, h);
-  if (o->l) return 0;
+  if (o->l) {
+    o->l->made = *made;
+    return 0;
+  }
   handle_close(p, h, NULL, NULL);
   lua_pop(L, 1);
   return -ENOMEM;
@@ -142,8 +146,8 @@ static int l_tostring(lua_State *L) {
     lua_pushliteral(L, "proa.listener (closed)");
     return 1;
   }
-  push_handle_name(L, o->l->p, o->l->handle, false);
-  lua_pushfstring(L, "proa.listener %s", luaL_tolstring(L, 2, NULL));
+  push_shown_name(L, o->l->p, o->l->handle);
+  lua_pushfstring(L, "proa.listener %s", lua_tostring(L, -1));
   return 1;
 }
 

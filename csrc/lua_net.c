@@ -13,30 +13,50 @@
 
 #include "lua_core.h"
 
-void check_address(lua_State *L, int arg, enum address_use use,
-                   struct address *into) {
+static int bad_address(lua_State *L, int arg, const char *why) {
+  const char *text = lua_tostring(L, arg);
+  return luaL_argerror(L, arg,
+                       lua_pushfstring(L, "bad address '%s': %s", text, why));
+}
+
+/* 0, or -ENODEV; raises on what is no address, or a name. */
+static int parse_address(lua_State *L, int arg, enum address_use use,
+                         struct address *into) {
   size_t len;
   const char *text = luaL_checklstring(L, arg, &len), *why = NULL;
   char host[256], service[32];
   int r = address_parse(text, len, use, into, host, service, &why);
-  if (r == 1) why = "a name must be resolved first";
-  if (r != 0)
-    luaL_argerror(L, arg,
-                  lua_pushfstring(L, "bad address '%s': %s", text, why));
+  if (r == 1) bad_address(L, arg, "a name must be resolved first");
+  if (r == -EINVAL) bad_address(L, arg, why);
+  return r;
 }
 
-/* address(text[, listen]) -> canonical text | nil, host, service (a name to
- * resolve); raises on what is no address */
+void check_address(lua_State *L, int arg, enum address_use use,
+                   struct address *into) {
+  if (parse_address(L, arg, use, into) == -ENODEV)
+    bad_address(L, arg, "there is no such interface");
+}
+
+static int push_no_interface(lua_State *L, const char *verb, int arg) {
+  const char *text = lua_tostring(L, arg);
+  return push_errno(L, lua_pushfstring(L, "%s %s", verb, text), -ENODEV);
+}
+
+/* address(text) -> canonical text | nil, host, service (a name to resolve) |
+ * false, message, code (it can't be reached); raises on what is no address */
 static int l_address(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len), *why = NULL;
   char host[256], service[32], out[ADDRESS_TEXT_MAX];
   struct address a;
-  int use = lua_toboolean(L, 2) ? ADDRESS_LISTEN : ADDRESS_CONNECT;
-  int r = address_parse(text, len, use, &a, host, service, &why);
-  if (r < 0)
-    return luaL_argerror(L, 1,
-                         lua_pushfstring(L, "bad address '%s': %s", text, why));
+  int r = address_parse(text, len, ADDRESS_CONNECT, &a, host, service, &why);
+  if (r == -EINVAL) return bad_address(L, 1, why);
+  if (r == -ENODEV) {
+    push_no_interface(L, "connect", 1);
+    lua_pushboolean(L, false);
+    lua_replace(L, -4);
+    return 3;
+  }
   if (r == 0) {
     lua_pushlstring(L, out, address_format(&a, out));
     return 1;
@@ -47,12 +67,25 @@ static int l_address(lua_State *L) {
   return 3;
 }
 
+static int name_of(struct proactor *p, const struct handle *h, bool peer,
+                   struct address *a) {
+  struct sys *sys = proactor_sys(p);
+  *a = (struct address){.len = sizeof a->at};
+  return sys->class->name(sys, h->fd, peer, &a->at.any, &a->len);
+}
+
+void push_shown_name(lua_State *L, struct proactor *p, struct handle *h) {
+  struct address a;
+  char text[ADDRESS_SHOWN_MAX] = "?";
+  if (name_of(p, h, false, &a) >= 0) address_describe(&a, text);
+  lua_pushstring(L, text);
+}
+
 int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
                      bool peer) {
-  struct address a = {.len = sizeof a.at};
-  struct sys *sys = proactor_sys(p);
+  struct address a;
   char text[ADDRESS_TEXT_MAX];
-  int r = sys->class->name(sys, h->fd, peer, &a.at.any, &a.len);
+  int r = name_of(p, h, peer, &a);
   if (r < 0) return push_errno(L, peer ? "peer" : "address", r);
   lua_pushlstring(L, text, address_format(&a, text));
   return 1;
@@ -77,23 +110,30 @@ static void set_listen_options(struct sys *sys, int fd, const struct address *a,
   }
 }
 
-int net_listen(struct proactor *p, const struct address *a, int backlog,
-               bool reuse_port) {
+static int bind_to(struct sys *sys, int fd, const struct address *a, int mode,
+                   struct unix_path *made) {
+  if (made && address_is_path(a)) return unix_path_bind(sys, fd, a, mode, made);
+  return sys->class->bind(sys, fd, &a->at.any, a->len);
+}
+
+int net_listen(struct proactor *p, const struct address *a,
+               const struct listen_options *o, struct unix_path *made) {
   struct sys *sys = proactor_sys(p);
   int fd = sys->class->socket(sys, address_family(a), SOCK_STREAM, 0);
   if (fd < 0) return fd;
-  set_listen_options(sys, fd, a, reuse_port);
-  int r = sys->class->bind(sys, fd, &a->at.any, a->len);
-  if (r >= 0) r = sys->class->listen(sys, fd, backlog);
+  set_listen_options(sys, fd, a, o->reuse_port);
+  int r = bind_to(sys, fd, a, o->mode, made);
+  if (r >= 0) r = sys->class->listen(sys, fd, o->backlog);
   if (r >= 0) return fd;
+  if (made) unix_path_remove(sys, made);
   sys->class->close(sys, fd);
   return r;
 }
 
 /* An IPv6 socket that is to serve everybody, on a machine without IPv6. */
-static int listen_any(struct proactor *p, struct address *a, int backlog,
-                      bool reuse_port) {
-  int fd = net_listen(p, a, backlog, reuse_port);
+static int listen_any(struct proactor *p, struct address *a,
+                      const struct listen_options *o, struct unix_path *made) {
+  int fd = net_listen(p, a, o, made);
   bool any = address_family(a) == AF_INET6 &&
              IN6_IS_ADDR_UNSPECIFIED(&a->at.in6.sin6_addr);
   if ((fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL) || !any) return fd;
@@ -102,27 +142,50 @@ static int listen_any(struct proactor *p, struct address *a, int backlog,
   a->at.in.sin_family = AF_INET;
   a->at.in.sin_port = port;
   a->len = sizeof a->at.in;
-  return net_listen(p, a, backlog, reuse_port);
+  return net_listen(p, a, o, made);
 }
 
-/* listen(address, backlog, reuse_port) -> listener */
+/* A listener of the address, or -errno and nothing pushed. */
+static int open_listener_at(lua_State *L, struct proactor *p, struct address *a,
+                            const struct listen_options *o) {
+  struct unix_path made = {.path = ""};
+  struct sys *sys = proactor_sys(p);
+  struct handle *h;
+  int fd = listen_any(p, a, o, &made);
+  if (fd < 0) return fd;
+  int r = handle_open(p, fd, true, &h);
+  bool opened = r >= 0;
+  if (opened) r = push_listener(L, p, h, &made);
+  if (r < 0) unix_path_remove(sys, &made);
+  if (!opened) sys->class->close(sys, fd);
+  return r;
+}
+
+static int push_listen_error(lua_State *L, const struct address *a, int err) {
+  char shown[ADDRESS_SHOWN_MAX];
+  address_describe(a, shown);
+  const char *what = lua_pushfstring(L, "listen %s", shown);
+  if (err != -ENOTSOCK) return push_errno(L, what, err);
+  what = lua_pushfstring(L, "%s: the path exists and is not a socket", what);
+  return push_fail(L, what, "ENOTSOCK");
+}
+
+/* listen(address, backlog, reuse_port, mode) -> listener; what the options may
+ * be is checked in net.lua */
 static int l_listen(lua_State *L) {
   struct proactor *p = rt_proactor(L);
   struct address a;
-  check_address(L, 1, ADDRESS_LISTEN, &a);
-  int backlog = (int)luaL_checkinteger(L, 2);
-  const char *what = lua_pushfstring(L, "listen %s", lua_tostring(L, 1));
-  int fd = listen_any(p, &a, backlog, lua_toboolean(L, 3));
-  if (fd < 0) return push_errno(L, what, fd);
-  struct handle *h;
-  int r = handle_open(p, fd, true, &h);
-  if (r < 0) {
-    struct sys *sys = proactor_sys(p);
-    sys->class->close(sys, fd);
-    return push_errno(L, what, r);
-  }
-  r = push_listener(L, p, h);
-  return r < 0 ? push_errno(L, what, r) : 1;
+  if (parse_address(L, 1, ADDRESS_LISTEN, &a) == -ENODEV)
+    return push_no_interface(L, "listen", 1);
+  struct listen_options o = {.backlog = (int)luaL_checkinteger(L, 2),
+                             .reuse_port = lua_toboolean(L, 3),
+                             .mode = (int)luaL_optinteger(L, 4, -1)};
+  bool unix = address_family(&a) == AF_UNIX;
+  luaL_argcheck(L, o.mode < 0 || address_is_path(&a), 1,
+                "mode is for paths of Unix sockets");
+  luaL_argcheck(L, !o.reuse_port || !unix, 1, "reuse_port is for TCP");
+  int r = open_listener_at(L, p, &a, &o);
+  return r < 0 ? push_listen_error(L, &a, r) : 1;
 }
 
 void open_net(lua_State *L) {

@@ -8,24 +8,38 @@
 
 #include "address.h"
 #include "proactor.h"
+#include "unix_path.h"
 
-/* The address at arg; raises when it is none, or a name to be resolved. */
+/* The address at arg; raises when it is none, or a name to be resolved, or
+ * names an interface that is not there. */
 void check_address(lua_State *L, int arg, enum address_use use,
                    struct address *into);
 
-/* A listening socket or -errno. */
-int net_listen(struct proactor *p, const struct address *a, int backlog,
-               bool reuse_port);
+struct listen_options {
+  int backlog;
+  bool reuse_port;
+  int mode; /* of a Unix path; -1: by the umask */
+};
+
+/* A listening socket or -errno; `made` says which path is to be removed with
+ * it. Without `made` a path is bound as bind(2) does, and left. */
+int net_listen(struct proactor *p, const struct address *a,
+               const struct listen_options *o, struct unix_path *made);
 
 /* Push the local or the peer's address; or nil, message, code. */
 int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
                      bool peer);
 
+/* Push the local address for people to read. */
+void push_shown_name(lua_State *L, struct proactor *p, struct handle *h);
+
 /* Push a stream object that owns h; NULL handle failures: -errno, and h is
  * closed. */
 int push_stream(lua_State *L, struct proactor *p, struct handle *h);
 
-/* Push a listener object that owns h; as push_stream. */
-int push_listener(lua_State *L, struct proactor *p, struct handle *h);
+/* Push a listener object that owns h, and removes the path that was made for
+ * it; on failure, -errno, that is left to the caller. */
+int push_listener(lua_State *L, struct proactor *p, struct handle *h,
+                  const struct unix_path *made);
 
 #endif

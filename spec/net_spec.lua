@@ -116,9 +116,51 @@ describe("listen", function()
     second:close()
   end)
 
-  it("raises for options that it does not know", function()
-    assert.matches("listen: unknown option 'backlock'",
-      helper.error_of(net.listen, "127.0.0.1:0", { backlock = 1 }))
+  it("tells that the address or its interface is not of this machine",
+    function()
+      local listener, message, code = net.listen "192.0.2.1:0" -- RFC 5737
+      assert.is_nil(listener)
+      assert.equal("listen 192.0.2.1:0: cannot assign requested address",
+        message)
+      assert.equal("EADDRNOTAVAIL", code)
+      listener, message, code = net.listen "[fe80::1%no-such-if]:0"
+      assert.is_nil(listener)
+      assert.equal("listen [fe80::1%no-such-if]:0: no such device", message)
+      assert.equal("ENODEV", code)
+    end)
+
+  it("gives a port of its own to each that asks for any", function()
+    local first <close> = assert(net.listen ":0")
+    local second <close> = assert(net.listen ":0")
+    assert.matches("^%[::%]:%d+$", has_ipv6() and first:address() or "[::]:1")
+    assert.are_not.equal(first:address(), second:address())
+  end)
+
+  it("keeps as many clients as its backlog says, and one more", function()
+    local listener <close> = assert(net.listen("127.0.0.1:0", { backlog = 2 }))
+    local address, conns = listener:address(), {}
+    local _, code
+    repeat
+      conns[#conns + 1], _, code = net.connect(address, { timeout = 0.1 })
+    until code
+    assert.equal("TIMEOUT", code)
+    assert.equal(3, #conns)
+    for _, conn in ipairs(conns) do conn:close() end
+  end)
+
+  it("raises for options that are none", function()
+    local function refused(options, text)
+      assert.matches(text, helper.error_of(net.listen, "127.0.0.1:0", options),
+        1, true)
+    end
+    refused({ backlock = 1 }, "listen: unknown option 'backlock'")
+    refused("backlog", "listen: a table of options expected, got string")
+    for _, backlog in ipairs { 0, -1, 1.5, 65536, "many", true } do
+      refused({ backlog = backlog },
+        "listen: backlog: an integer of 1 to 65535 expected, got "
+          .. tostring(backlog))
+    end
+    refused({ reuse_port = 1 }, "listen: reuse_port: a boolean expected, got 1")
   end)
 end)
 
@@ -133,6 +175,28 @@ describe("connect", function()
     end)
     assert.equal("connect " .. address .. ": connection refused", message)
     assert.equal("ECONNREFUSED", code)
+  end)
+
+  it("tells that there is no way there", function()
+    -- TCP has no broadcast: the kernel says so before a packet leaves
+    local conn, message, code = net.connect "255.255.255.255:1"
+    assert.is_nil(conn)
+    assert.equal("connect 255.255.255.255:1: network is unreachable", message)
+    assert.equal("ENETUNREACH", code)
+    conn, message, code = net.connect "[fe80::1%no-such-if]:1"
+    assert.is_nil(conn)
+    assert.equal("connect [fe80::1%no-such-if]:1: no such device", message)
+    assert.equal("ENODEV", code)
+  end)
+
+  it("tells that nobody listens at a path, or at an abstract name", function()
+    local file = helper.temp_file("file", "")
+    for _, address in ipairs { "unix:" .. file, "unix:@" .. file } do
+      local conn, message, code = net.connect(address)
+      assert.is_nil(conn)
+      assert.equal("connect " .. address .. ": connection refused", message)
+      assert.equal("ECONNREFUSED", code)
+    end
   end)
 
   it("tells that there is no such path", function()
@@ -171,6 +235,10 @@ describe("connect", function()
   it("raises for options that it does not know", function()
     assert.matches("connect: unknown option 'timeuot'",
       helper.error_of(net.connect, "127.0.0.1:1", { timeuot = 1 }))
+    assert.matches("connect: a table of options expected, got number",
+      helper.error_of(net.connect, "127.0.0.1:1", 1))
+    assert.matches("connect: timeout: a number of seconds expected",
+      helper.error_of(net.connect, "127.0.0.1:1", { timeout = "1" }))
   end)
 end)
 

@@ -10,6 +10,10 @@ local net = {}
 
 --- Raises for keys that are not known: a misspelt limit is no limit.
 local function check_options(options, known, who)
+  if type(options) ~= "table" then
+    error(("%s: a table of options expected, got %s"):format(who,
+      type(options)), 3)
+  end
   for key in pairs(options) do
     if not known[key] then
       error(("%s: unknown option '%s'"):format(who, tostring(key)), 3)
@@ -21,14 +25,24 @@ end
 local function candidates(address)
   local text, host, service = core.address(address)
   if text then return { text } end
+  if text == false then return nil, host, service end
   local list, message, code = core.call("resolve", host, service)
   if not list then return nil, message, code end
   return list
 end
 
+--- For a message: what others may have named may hold control characters.
+local function shown(address)
+  return (address:gsub("%c", function(c)
+    return ("\\x%02x"):format(c:byte())
+  end))
+end
+
 local function connect_one(address)
   local fd, message, code = core.fd.socket(address)
-  if not fd then return nil, message, code end
+  if not fd then
+    return nil, ("connect %s: %s"):format(shown(address), message), code
+  end
   local closing <close> = fd
   local ok
   ok, message, code = core.call("connect", fd, address)
@@ -44,7 +58,7 @@ local function connect(address)
     stream, message, code = connect_one(candidate)
     if stream then return stream end
   end
-  return nil, message or ("connect %s: no address"):format(address),
+  return nil, message or ("connect %s: no address"):format(shown(address)),
     code or "ENOENT"
 end
 
@@ -59,23 +73,61 @@ function net.connect(address, options)
   if type(address) ~= "string" then
     error("connect: an address is a string", 2)
   end
-  if not options.timeout then return connect(address) end
+  if options.timeout == nil then return connect(address) end
+  if type(options.timeout) ~= "number" then
+    error("connect: timeout: a number of seconds expected", 2)
+  end
   local stream, message, code = core.timeout(options.timeout, connect, address)
   if not stream and code == "TIMEOUT" then
-    message = ("connect %s: timed out"):format(address)
+    message = ("connect %s: timed out"):format(shown(address))
   end
   return stream, message, code
 end
 
+--- Permissions as an integer (0x1B0) or in octal digits ("660").
+local function check_mode(mode)
+  local bits = mode
+  if type(mode) == "string" and mode:find "^0?[0-7][0-7][0-7]$" then
+    bits = tonumber(mode, 8)
+  end
+  if math.type(bits) ~= "integer" or bits < 0 or bits > 511 then
+    error(("listen: mode: octal digits like \"660\" or an integer of 0 to 511"
+      .. " expected, got %s"):format(tostring(mode)), 3)
+  end
+  return bits
+end
+
+local function check_backlog(backlog)
+  if math.type(backlog) ~= "integer" or backlog < 1 or backlog > 65535 then
+    error(("listen: backlog: an integer of 1 to 65535 expected, got %s"):format(
+      tostring(backlog)), 3)
+  end
+  return backlog
+end
+
+local function check_flag(key, value)
+  if type(value) ~= "boolean" then
+    error(("listen: %s: a boolean expected, got %s"):format(key,
+      tostring(value)), 3)
+  end
+  return value
+end
+
+local listen_options = { backlog = true, reuse_port = true, mode = true }
+
 --- Listen for streams. ":80" is every interface, dual stack.
 ---@param address string
----@param options { backlog: integer?, reuse_port: boolean? }? backlog: 1024
+---@param options { backlog: integer?, reuse_port: boolean?,
+---  mode: integer|string|nil }? backlog: 1024; mode: of a Unix path
 ---@return proa.listener|nil listener, string? message, string? code
 function net.listen(address, options)
   options = options or {}
-  check_options(options, { backlog = true, reuse_port = true }, "listen")
-  return core.listen(address, options.backlog or 1024,
-    options.reuse_port or false)
+  check_options(options, listen_options, "listen")
+  local backlog, mode = options.backlog, options.mode
+  local reuse_port = options.reuse_port
+  return core.listen(address, backlog == nil and 1024 or check_backlog(backlog),
+    reuse_port ~= nil and check_flag("reuse_port", reuse_port),
+    mode ~= nil and check_mode(mode) or nil)
 end
 
 --- Two connected streams.

@@ -1,7 +1,10 @@
 ---@meta _
 -- The network and signals.
 -- Addresses are text: "127.0.0.1:80", "[::1]:80", "name:80", ":80",
--- "unix:/path", "unix:@name" (abstract). What is none raises.
+-- "unix:/path", "unix:@name" (abstract; any bytes). What is none raises. What
+-- address() and peer() give, connect takes; but a Unix socket without a name,
+-- as most clients have, is "unix:", for log lines alone. Messages show control
+-- characters escaped, addresses do not.
 -- SPDX-License-Identifier: MIT
 
 ---@class proa.net
@@ -17,14 +20,24 @@ local net = {}
 function net.connect(address, options) end
 
 --- Listen for streams. ":80" is every interface, IPv4 and IPv6; port 0 takes a
---- free one; names must be resolved first.
+--- free one; names must be resolved first. At a Unix path a socket that nobody
+--- is bound to any more is replaced, anything else there is left alone; closing
+--- the listener removes the path if it is still the listener's own.
 ---@param address string
----@param options? { backlog: integer?, reuse_port: boolean? } backlog: clients
----  that the kernel keeps, 1024; reuse_port: share the port; unknown keys raise
+---@param options? proa.listen_options unknown keys raise
 ---@return proa.listener? listener
----@return string? message
----@return string? code EADDRINUSE, EACCES ...
+---@return string? message "listen 127.0.0.1:80: address already in use"
+---@return string? code EADDRINUSE, EACCES, EADDRNOTAVAIL: no such address here,
+---  ENODEV: no such interface, ENOTSOCK: the path exists and is no socket ...
 function net.listen(address, options) end
+
+---@class proa.listen_options
+---@field backlog? integer clients that the kernel keeps until they are
+---  accepted, 1 to 65535; default 1024
+---@field reuse_port? boolean share the port with others that ask for it; TCP
+---@field mode? string|integer permissions of a Unix path, in octal digits
+---  ("660") or as an integer (0x1B0, not 660). Who may write may connect; at no
+---  moment may more. Default: by the umask
 
 --- Two connected streams, over a Unix socket.
 ---@return proa.stream? a
