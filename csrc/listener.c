@@ -19,6 +19,7 @@ struct listener *listener_new(struct proactor *p, struct handle *h) {
   l->p = p;
   l->handle = h;
   list_init(&l->waiters);
+  list_init(&l->rooms);
   l->backoff.fire = backoff_over;
   return l;
 }
@@ -96,25 +97,28 @@ static void accepted(struct listener *l, int fd) {
     waiter_wake_first(&l->waiters);
 }
 
+static void arm(struct listener *l);
+
 static void accept_sink(struct op *op, const struct op_result *r) {
   struct listener *l = op->owner;
   bool more = r->flags & RESULT_MORE;
   if (r->res >= 0) accepted(l, r->res);
-  if (more && l->parked_n >= LISTENER_PARK_MAX) proactor_cancel(l->p, op);
+  bool enough = l->once || l->parked_n >= LISTENER_PARK_MAX;
+  if (more && enough) proactor_cancel(l->p, op);
   if (more) return;
   l->accept = NULL;
   proactor_free(l->p, op);
   if (l->closing) return;
   if (r->res < 0 && r->res != -ECANCELED && !passing(r->res))
     failed(l, r->res);
-  else if (r->res >= 0 || !list_empty(&l->waiters))
-    listener_arm(l);
+  else if ((r->res >= 0 && !l->once) || !list_empty(&l->waiters))
+    arm(l);
 }
 
-void listener_arm(struct listener *l) {
+static void arm(struct listener *l) {
   if (l->accept || l->closing || deadline_set(&l->backoff)) return;
   if (l->parked_n >= LISTENER_PARK_MAX) return;
-  struct op *op = proactor_op(l->p, &op_accept_multi);
+  struct op *op = proactor_op(l->p, l->once ? &op_accept : &op_accept_multi);
   if (!op) {
     failed(l, -ENOMEM);
     return;
@@ -126,15 +130,27 @@ void listener_arm(struct listener *l) {
   proactor_submit(l->p, op);
 }
 
+void listener_arm(struct listener *l) {
+  l->once = false;
+  arm(l);
+}
+
+void listener_ask(struct listener *l) {
+  l->once = true;
+  if (l->accept && l->accept->class == &op_accept_multi)
+    proactor_cancel(l->p, l->accept); /* its end arms anew */
+  arm(l);
+}
+
 static void backoff_over(struct deadline *d) {
   struct listener *l = container_of(d, struct listener, backoff);
-  if (!list_empty(&l->waiters)) listener_arm(l);
+  if (!list_empty(&l->waiters)) arm(l);
 }
 
 int listener_take(struct listener *l) {
   if (l->parked_n) {
     int fd = unpark(l);
-    if (l->parked_n < LISTENER_PARK_MAX / 2) listener_arm(l);
+    if (!l->once && l->parked_n < LISTENER_PARK_MAX / 2) arm(l);
     return fd;
   }
   int err = l->err;
@@ -158,11 +174,14 @@ void listener_pass_on(struct listener *l) {
 
 /* -- closing -- */
 
-static void closed_sink(struct op *op, const struct op_result *r) {
-  struct listener *l = op->owner;
-  (void)r;
+static void wake_all(struct listener *l) {
+  waiter_wake_all(&l->waiters);
+  waiter_wake_all(&l->rooms);
+}
+
+static void listener_free(struct listener *l) {
   struct sys *sys = proactor_sys(l->p);
-  while (l->parked_n) { /* also those that came while it closed */
+  while (l->parked_n) {
     sys->class->close(sys, unpark(l));
     l->p->stats.accepts_dropped++;
   }
@@ -170,10 +189,29 @@ static void closed_sink(struct op *op, const struct op_result *r) {
   free(l);
 }
 
-void listener_close(struct listener *l) {
+/* What came while it closed is parked as well. */
+static void closed_sink(struct op *op, const struct op_result *r) {
+  struct listener *l = op->owner;
+  (void)r;
+  l->ended = true;
+  if (l->kept)
+    wake_all(l);
+  else
+    listener_free(l);
+}
+
+void listener_close(struct listener *l, bool keep) {
   l->closing = true;
+  l->kept = keep;
   unix_path_remove(proactor_sys(l->p), &l->made);
   deadline_clear(l->p, &l->backoff);
-  waiter_wake_all(&l->waiters);
+  wake_all(l);
   handle_close(l->p, l->handle, closed_sink, l);
+}
+
+void listener_let_go(struct listener *l) {
+  assert(l->closing && l->kept);
+  l->kept = false;
+  wake_all(l);
+  if (l->ended) listener_free(l);
 }

@@ -92,6 +92,95 @@ static int accept_go(lua_State *L) {
   return await_yield(L, t, &waits_accept, l, until, 0, accept_k);
 }
 
+/* -- what serve is made of -- */
+
+/* Also after the close, for those who came before it. */
+static struct listener *open_or_rest(const struct lua_listener *o) {
+  return o->l ? o->l : o->rest;
+}
+
+static int next_go(lua_State *L);
+
+static int next_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  struct lua_listener *o = check_listener(L);
+  struct listener *l = open_or_rest(o);
+  if (o->rt->current->wait.end != WAIT_READY && l) listener_pass_on(l);
+  await_end(L);
+  return next_go(L);
+}
+
+/* The stack: 1 the listener, 2 whether to accept one alone. */
+static int next_go(lua_State *L) {
+  struct lua_listener *o = check_listener(L);
+  struct listener *l = open_or_rest(o);
+  if (l && (l->parked_n || (l->err && !l->closing))) {
+    struct task *me = o->rt->current;
+    if (!await_budget(me)) return await_reschedule(L, me, 0, next_k);
+    return accept_parked(L, l);
+  }
+  if (!l || l->ended)
+    return push_fail(L, "accept: the listener was closed", "CLOSED");
+  struct task *t = await_begin(L);
+  list_push(&l->waiters, &t->wait.waiter.link);
+  if (lua_toboolean(L, 2))
+    listener_ask(l);
+  else
+    listener_arm(l);
+  return await_yield(L, t, &waits_accept, l, NEVER_NS, 0, next_k);
+}
+
+/* serve_next(listener, once) -> stream | nil, message, code; CLOSED when the
+ * last of those who came before the close was taken */
+static int l_serve_next(lua_State *L) {
+  await_begin(L);
+  lua_settop(L, 2);
+  return next_go(L);
+}
+
+/* serve_begin(listener): connections of a closed listener are for serve */
+static int l_serve_begin(lua_State *L) {
+  check_open(L);
+  check_listener(L)->serving++;
+  return 0;
+}
+
+static int l_serve_end(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  struct listener *rest = o->rest;
+  if (!o->serving || --o->serving) return 0;
+  o->rest = NULL;
+  if (rest && !rt_gone(o->rt)) listener_let_go(rest);
+  return 0;
+}
+
+static const struct wait_class waits_room = {.verb = "serve"};
+
+static int room_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  await_end(L);
+  return 0;
+}
+
+/* serve_wait(listener): until serve_wake, or the listener is closed */
+static int l_serve_wait(lua_State *L) {
+  struct lua_listener *o = check_listener(L);
+  if (!o->l) return 0;
+  struct task *t = await_begin(L);
+  list_push(&o->l->rooms, &t->wait.waiter.link);
+  return await_yield(L, t, &waits_room, o->l, NEVER_NS, 0, room_k);
+}
+
+static int l_serve_wake(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  if (o->l && !rt_gone(o->rt)) waiter_wake_all(&o->l->rooms);
+  return 0;
+}
+
+/* -- the rest -- */
+
 /* accept_parked(listener) -> stream | nil: none is parked. Not an await. */
 static int l_accept_parked(lua_State *L) {
   struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
@@ -112,20 +201,31 @@ static int l_accept(lua_State *L) {
   return accept_go(L);
 }
 
-/* -- the rest -- */
-
 static int l_address(lua_State *L) {
   struct listener *l = check_open(L);
   return push_handle_name(L, l->p, l->handle, false);
 }
 
-/* close(): waiters get CLOSED, parked connections are closed and counted */
+/* close(): waiters get CLOSED, parked connections are for serve if it runs,
+ * else closed and counted */
 static int l_close(lua_State *L) {
   struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
   struct listener *l = o->l;
   o->l = NULL;
-  if (l && !rt_gone(o->rt)) listener_close(l);
+  if (!l || rt_gone(o->rt)) return 0;
+  if (o->serving) o->rest = l;
+  listener_close(l, o->serving);
   return 0;
+}
+
+/* When it is collected no serve runs, or will ever go on. */
+static int l_gc(lua_State *L) {
+  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
+  struct listener *rest = o->rest;
+  o->serving = 0;
+  o->rest = NULL;
+  if (rest && !rt_gone(o->rt)) listener_let_go(rest);
+  return l_close(L);
 }
 
 /* parked() -> connections that wait for an accept */
@@ -155,13 +255,19 @@ void open_listener(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"accept", l_accept}, {"address", l_address}, {"close", l_close},
       {"parked", l_parked}, {"closed", l_closed},   {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", l_close},
+  static const luaL_Reg functions[] = {{"serve_begin", l_serve_begin},
+                                       {"serve_end", l_serve_end},
+                                       {"serve_next", l_serve_next},
+                                       {"serve_wait", l_serve_wait},
+                                       {"serve_wake", l_serve_wake},
+                                       {"accept_parked", l_accept_parked},
+                                       {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", l_gc},
                                   {"__close", l_close},
                                   {"__tostring", l_tostring},
                                   {NULL, NULL}};
   make_class(L, LISTENER_CLASS, methods, meta);
-  lua_pushcfunction(L, l_accept_parked);
-  lua_setfield(L, -2, "accept_parked");
+  add_functions(L, functions);
   luaL_getmetatable(L, LISTENER_CLASS);
   lua_getfield(L, -1, "__index");
   lua_setfield(L, -3, "listener_methods");

@@ -11,7 +11,9 @@
 
 struct lua_listener {
   struct runtime *rt;
-  struct listener *l; /* NULL: closed */
+  struct listener *l;    /* NULL: closed */
+  struct listener *rest; /* closed, for serve to take the last of, or NULL */
+  unsigned serving;      /* serve loops that run */
 };
 
 #endif

@@ -151,7 +151,7 @@ describe("the mode of a Unix listener", function()
     for name, mode in pairs { ["660"] = "rw-rw----", ["0600"] = "rw-------",
       ["777"] = "rwxrwxrwx", ["000"] = "---------" } do
       local path = helper.temp(name)
-      local listener <close> = assert(net.listen("unix:" .. path,
+      local _ <close> = assert(net.listen("unix:" .. path,
         { mode = name }))
       assert.equal(mode, permissions(path))
     end
