@@ -47,6 +47,13 @@ static bool withdraw_accept(struct task *t) {
 static const struct wait_class waits_accept = {
     .verb = "accept", .external = true, .withdraw = withdraw_accept};
 
+static void want(struct listener *l, bool once) {
+  if (once)
+    listener_ask(l);
+  else
+    listener_arm(l);
+}
+
 static int accept_go(lua_State *L);
 
 /* Woken for a connection that it will not take: another waiter may. */
@@ -75,7 +82,8 @@ static int accept_parked(lua_State *L, struct listener *l) {
   return r < 0 ? push_errno(L, "accept", r) : 1;
 }
 
-/* The stack: 1 the listener, 2 the absolute limit in ns or nil. */
+/* The stack: 1 the listener, 2 the absolute limit in ns or nil, 3 whether to
+ * accept one alone. */
 static int accept_go(lua_State *L) {
   struct lua_listener *o = check_listener(L);
   struct listener *l = o->l;
@@ -88,7 +96,7 @@ static int accept_go(lua_State *L) {
   struct task *t = await_begin(L);
   uint64_t until = lua_isnil(L, 2) ? NEVER_NS : (uint64_t)lua_tointeger(L, 2);
   list_push(&l->waiters, &t->wait.waiter.link);
-  listener_arm(l);
+  want(l, lua_toboolean(L, 3));
   return await_yield(L, t, &waits_accept, l, until, 0, accept_k);
 }
 
@@ -124,10 +132,7 @@ static int next_go(lua_State *L) {
     return push_fail(L, "accept: the listener was closed", "CLOSED");
   struct task *t = await_begin(L);
   list_push(&l->waiters, &t->wait.waiter.link);
-  if (lua_toboolean(L, 2))
-    listener_ask(l);
-  else
-    listener_arm(l);
+  want(l, lua_toboolean(L, 2));
   return await_yield(L, t, &waits_accept, l, NEVER_NS, 0, next_k);
 }
 
@@ -198,6 +203,17 @@ static int l_accept(lua_State *L) {
     lua_pushnil(L);
   else
     lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
+  lua_pushboolean(L, false);
+  return accept_go(L);
+}
+
+/* accept_once(listener) -> stream; nobody else is accepted */
+static int l_accept_once(lua_State *L) {
+  check_open(L);
+  await_begin(L);
+  lua_settop(L, 1);
+  lua_pushnil(L);
+  lua_pushboolean(L, true);
   return accept_go(L);
 }
 
@@ -255,13 +271,11 @@ void open_listener(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"accept", l_accept}, {"address", l_address}, {"close", l_close},
       {"parked", l_parked}, {"closed", l_closed},   {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"serve_begin", l_serve_begin},
-                                       {"serve_end", l_serve_end},
-                                       {"serve_next", l_serve_next},
-                                       {"serve_wait", l_serve_wait},
-                                       {"serve_wake", l_serve_wake},
-                                       {"accept_parked", l_accept_parked},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"serve_begin", l_serve_begin},     {"serve_end", l_serve_end},
+      {"serve_next", l_serve_next},       {"serve_wait", l_serve_wait},
+      {"serve_wake", l_serve_wake},       {"accept_once", l_accept_once},
+      {"accept_parked", l_accept_parked}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_gc},
                                   {"__close", l_close},
                                   {"__tostring", l_tostring},

@@ -19,11 +19,16 @@ local function accept_lasting(self, accept, once)
   end
 end
 
---- Iterate over connections until the listener is closed. Raises on errors
--- other than a shortage of descriptors, which is waited out.
+--- Iterate over connections until the listener is closed. Each step accepts
+-- one. Raises on errors other than a shortage of descriptors, which is waited
+-- out.
 ---@return fun(): proa.stream|nil
 local function incoming(self)
-  return function() return accept_lasting(self, self.accept) end
+  if self:closed() then error("incoming: listener is closed", 2) end
+  return function()
+    if self:closed() then return nil end
+    return accept_lasting(self, core.accept_once)
+  end
 end
 
 -- -- room: at most `max` handlers at once --
