@@ -49,6 +49,21 @@ describe("an address", function()
     end
   end)
 
+  it("of every interface is one to connect to, of each end as it came",
+    function()
+      local listener <close> = assert(net.listen ":0")
+      local port = listener:address():match "%d+$"
+      for _, address in ipairs { listener:address(), "127.0.0.1:" .. port } do
+        local conn <close> = assert(net.connect(address))
+        local served <close> = assert(listener:accept())
+        assert.equal(conn:peer(), served:address())
+        assert.equal(conn:address(), served:peer())
+        local again <close> = assert(net.connect(served:address()))
+        assert(listener:accept()):close()
+        assert.equal(served:address(), again:peer())
+      end
+    end)
+
   it("without a host is loopback to connect", function()
     local listener <close> = assert(net.listen "127.0.0.1:0")
     local port = listener:address():match "%d+$"
