@@ -181,8 +181,27 @@ describe("serve with a limit", function()
       refused("serve: max: an integer above 0 expected, got " .. tostring(max),
         print, { max = max })
     end
+    for _, idle in ipairs { 0, -1, "1", true, 0 / 0 } do
+      refused("serve: idle: a number of seconds above 0 expected, got "
+        .. tostring(idle), print, { idle = idle })
+    end
     listener:close()
     refused("listener is closed", print)
+  end)
+end)
+
+describe("serve with an idle limit", function()
+  it("sets it on each connection, for the handler to meet", function(listener,
+      address)
+    local ends = proa.future()
+    local server = proa.spawn(listener.serve, listener, function(conn)
+      ends:set(select(3, conn:read "l"))
+    end, { idle = 0.02 })
+    local silent <close> = assert(proa.net.connect(address))
+    assert.equal("TIMEOUT", ends:await())
+    assert.is_nil((silent:read_some())) -- and then it was closed
+    listener:close()
+    server:await()
   end)
 end)
 

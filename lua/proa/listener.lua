@@ -71,16 +71,17 @@ local place = {
 
 -- -- serve --
 
-local function handle(handler, stream, room, turn)
+local function handle(handler, stream, idle, room, turn)
   local conn <close> = core.served(stream)
   local _ <close> = room and setmetatable({ room = room, turn = turn }, place)
   if turn then turn:await() end
+  if idle then conn:timeout { idle = idle } end
   handler(conn)
 end
 
 local serving = { __close = function(self) core.serve_end(self.listener) end }
 
-local known = { max = true }
+local known = { max = true, idle = true }
 
 local function check_serve(handler, options)
   if type(handler) ~= "function" then
@@ -99,6 +100,11 @@ local function check_serve(handler, options)
     error(("serve: max: an integer above 0 expected, got %s"):format(
       tostring(max)), 3)
   end
+  local idle = options.idle
+  if idle ~= nil and not (type(idle) == "number" and idle > 0) then
+    error(("serve: idle: a number of seconds above 0 expected, got %s"):format(
+      tostring(idle)), 3)
+  end
 end
 
 --- Serve each connection in a task of its own until the listener is closed.
@@ -106,10 +112,11 @@ end
 -- conn:keep(). Errors of handlers are reported to proa.on_error and do not end
 -- serve.
 ---@param handler fun(conn: proa.stream)
----@param options { max: integer? }?
+---@param options { max: integer?, idle: number? }?
 local function serve(self, handler, options)
   options = options or {}
   check_serve(handler, options)
+  local idle = options.idle
   local room = options.max
     and { listener = self, max = options.max, running = 0, queue = {} }
   core.serve_begin(self)
@@ -120,7 +127,8 @@ local function serve(self, handler, options)
     end
     local stream = accept_lasting(self, core.serve_next, room ~= nil)
     if not stream then return end
-    core.spawn_handler(handle, handler, stream, room, room and enter(room))
+    core.spawn_handler(handle, handler, stream, idle, room,
+      room and enter(room))
   end
 end
 

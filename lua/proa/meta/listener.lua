@@ -38,6 +38,8 @@ function listener:serve(handler, options) end
 ---@class proa.serve_options
 ---@field max? integer handlers at once; the next client is accepted when one
 ---  has ended, the kernel's backlog holds the others. Default: no limit
+---@field idle? number seconds: `conn:timeout{idle=}` of each connection. Default:
+---  no limit
 
 --- Where it listens, as `connect` takes it: the port that ":0" was given.
 ---@return string? address
