@@ -4,6 +4,7 @@
 # Variables are honoured from the command line (CC CFLAGS CPPFLAGS LDFLAGS LUA
 # LUA_INCDIR PREFIX DESTDIR also from the environment); CFLAGS are added after
 # ours, so they win, but what a shared library needs is added after them.
+# LuaRocks builds with the same rules: rockspec/ passes what it chose.
 # Nothing here may fail while the file is read on a machine that has no
 # compiler and no pkg-config yet: `make deps` is there to install them.
 # SPDX-License-Identifier: MIT
@@ -23,7 +24,13 @@ endif
 PREFIX ?= /usr/local
 LUA_SHAREDIR ?= $(PREFIX)/share/lua/5.4
 LUA_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+DOCDIR ?= $(PREFIX)/share/doc/proa
 ADDRESS ?= 127.0.0.1:7000
+
+# Optional parts, a word each: NAME:HEADER:LIBRARIES:PACKAGE. Where HEADER is
+# found, csrc/lua_NAME.c becomes proa/NAME.so, linked with LIBRARIES (a comma
+# between two); where not, the end of the build names Debian's PACKAGE.
+PARTS =
 
 # DEBUG=1 adds expensive checks; SANITIZE=1 is what `make asan` builds with.
 yes = $(filter-out 0 no false,$(1))
@@ -36,18 +43,35 @@ OPTIMIZE = $(if $(call yes,$(DEBUG)),-O1 -g -DPROA_DEBUG,-O2 -g)
 SANITIZERS = $(if $(call yes,$(SANITIZE)),-fsanitize=address$(comma)undefined \
   -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 comma := ,
+hash := \#
 
 compile = $(CC) $(WARNINGS) $(OPTIMIZE) $(SANITIZERS) $(CPPFLAGS) $(CFLAGS) \
+  $(addprefix -I,$(LIBURING_INCDIR)) \
   -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread
-libs = -luring -lpthread
+LIBFLAG ?= -shared
+link_so = $(compile) $(LIBFLAG) $(LDFLAGS) -Wl,-z,nodelete
+# LIBURING_INCDIR and LIBURING_LIBDIR: one that is not where compilers look
+libs = $(addprefix -L,$(LIBURING_LIBDIR)) $(addprefix -Wl$(comma)-rpath=,\
+  $(filter-out /lib% /usr/lib%,$(LIBURING_LIBDIR))) -luring -lpthread
 
-core_src := $(sort $(wildcard csrc/*.c))
+# of a part: its Nth field; of parts: their names, and those that can be built
+field = $(word $(1),$(subst :, ,$(2)))
+names = $(foreach part,$(1),$(call field,1,$(part)))
+has_header = $(shell echo '$(hash)include <$(1)>' | \
+  $(compile) -E - >/dev/null 2>&1 && echo yes)
+parts_here := $(foreach part,$(PARTS),$(if \
+  $(call has_header,$(call field,2,$(part))),$(part)))
+
+core_src := $(filter-out $(patsubst %,csrc/lua_%.c,$(call names,$(PARTS))),\
+  $(sort $(wildcard csrc/*.c)))
 test_src := $(sort $(wildcard spec/c/*_test.c))
 obj := $(BUILD)/obj
 core_obj := $(core_src:csrc/%.c=$(obj)/%.o)
 # what the C tests link: everything that knows nothing of Lua
 plain_obj := $(filter-out $(obj)/lua_%,$(core_obj))
 core_so := $(BUILD)/lib/proa/core.so
+part_obj := $(patsubst %,$(obj)/lua_%.o,$(call names,$(parts_here)))
+part_so := $(part_obj:$(obj)/lua_%.o=$(BUILD)/lib/proa/%.so)
 tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
 refuse := $(BUILD)/refuse
 # the specs' own codec: a library beside the core, as real ones are
@@ -80,25 +104,56 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all objects deps deps-build deps-test run test test-c test-refused \
-  spec-c lint format asan install uninstall clean env help FORCE
+  spec-c lint format asan install uninstall rock clean env help FORCE
 
-## all           build proa.core (the default)
-all: $(core_so)
+## all           build proa.core (the default) and say what was built
+all: $(core_so) $(part_so)
+	@echo "proa $$(sed -n 's/^#define PROA_VERSION "\(.*\)"/\1/p' \
+	  csrc/lua_core.h) is built, with liburing $$(cat $(BUILD)/liburing)"
+	@echo 'optional parts:$(if $(PARTS),, there are none yet)'
+	@$(foreach part,$(PARTS),echo '  $(call field,1,$(part)): $(if \
+	  $(filter $(part),$(parts_here)),built,left out: no \
+	  $(call field,2,$(part)); install $(call field,4,$(part)))';)
 
-objects: $(core_obj)
+objects: $(core_obj) $(part_obj)
 spec-c: $(tests) $(frames)
 	@:
 
 $(core_so): $(core_obj)
 	@mkdir -p $(@D)
-	$(compile) -shared $(LDFLAGS) -o $@ $^ -Wl,-z,nodelete $(libs)
+	$(link_so) -o $@ $^ $(libs)
+
+$(part_so): $(BUILD)/lib/proa/%.so: $(obj)/lua_%.o
+	@mkdir -p $(@D)
+	$(link_so) -o $@ $< $(addprefix -l,$(subst $(comma), ,\
+	  $(call field,3,$(filter $*:%,$(PARTS)))))
+
+# liburing's version; everything compiled depends on it. The header tells its
+# version since 2.4 and has this flag since 2.3, the oldest that will do.
+$(BUILD)/liburing: FORCE
+	@mkdir -p $(@D)
+	@found=$$(printf '%s\n' '#include <liburing.h>' \
+	  'proa IO_URING_VERSION_MAJOR.IO_URING_VERSION_MINOR' \
+	  'proa IORING_SETUP_DEFER_TASKRUN' | $(compile) -E -P - | \
+	  sed -n 's/^proa//p' | tr -d ' \n'); \
+	case $$found in \
+	  (''|IO_URING_*IORING_*) \
+	    echo 'proa needs liburing 2.3 or later with its header, and the' \
+	      'compiler finds none; install' >&2; \
+	    echo 'liburing-dev (Debian, Ubuntu, Alpine), liburing-devel (Fedora)' \
+	      'or liburing (Arch)' >&2; \
+	    exit 1 ;; \
+	  (IO_URING_*) echo 2.3 ;; \
+	  (*) echo "$${found%%[!0-9.]*}" ;; \
+	esac >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # Only the bindings see Lua's headers: the compiler checks the layering too.
-$(obj)/lua_%.o: csrc/lua_%.c $(BUILD)/flags
+$(obj)/lua_%.o: csrc/lua_%.c $(BUILD)/flags $(BUILD)/liburing
 	@mkdir -p $(@D)
 	$(compile) -I$(LUA_INCDIR) -MMD -MP -c -o $@ $<
 
-$(obj)/%.o: csrc/%.c $(BUILD)/flags
+$(obj)/%.o: csrc/%.c $(BUILD)/flags $(BUILD)/liburing
 	@mkdir -p $(@D)
 	$(compile) -MMD -MP -c -o $@ $<
 
@@ -125,10 +180,10 @@ $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 # Rewritten only when the flags change; everything compiled depends on it.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' $(call squote,$(compile) $(LDFLAGS) $(LUA_INCDIR)) >$@.new
+	@printf '%s\n' $(call squote,$(link_so) $(libs) $(LUA_INCDIR)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(core_obj:.o=.d) $(tests:=.d) $(frames).d
+-include $(core_obj:.o=.d) $(part_obj:.o=.d) $(tests:=.d) $(frames).d
 
 ## deps          install what building, testing and linting need
 deps deps-build deps-test: export PROA_CC = $(CC) $(CPPFLAGS) $(CFLAGS)
@@ -194,16 +249,39 @@ format:
 	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) \
 	  spec/sandbox/*.c spec/codec/*.c
 
-## install       into $(DESTDIR)$(PREFIX)
-install: all
-	cd lua && find proa -name '*.lua' -exec \
-	  install -D -m 644 {} $(call squote,$(DESTDIR)$(LUA_SHAREDIR))/{} \;
-	install -D -m 755 $(core_so) \
-	  $(call squote,$(DESTDIR)$(LUA_LIBDIR))/proa/core.so
+## install       into $(DESTDIR)$(PREFIX); LuaRocks comes here too
+to = $(call squote,$(DESTDIR)$(1))
+install: $(core_so) $(part_so)
+	@set -e; put() { install -D -m "$$1" "$$2" "$$3$$4"; }; \
+	find lua/proa -name '*.lua' | while read -r file; do \
+	  put 644 "$$file" $(call to,$(LUA_SHAREDIR)) "/$${file#lua/}"; \
+	done; \
+	for file in $(core_so) $(part_so); do \
+	  put 755 "$$file" $(call to,$(LUA_LIBDIR)) "/proa/$${file##*/}"; \
+	done; \
+	for file in $(docs); do \
+	  put 644 "$$file" $(call to,$(DOCDIR)) "/$$file"; \
+	done
+	@printf 'installed into %s\n' $(call to,$(LUA_SHAREDIR))/proa \
+	  $(call to,$(LUA_LIBDIR))/proa $(call to,$(DOCDIR))
+docs := README.md CHANGELOG.md LICENSE $(sort $(wildcard examples/*.lua))
 
 uninstall:
-	rm -rf $(call squote,$(DESTDIR)$(LUA_SHAREDIR))/proa \
-	  $(call squote,$(DESTDIR)$(LUA_LIBDIR))/proa
+	rm -rf $(call to,$(LUA_SHAREDIR))/proa $(call to,$(LUA_LIBDIR))/proa
+	rm -f $(addprefix $(call to,$(DOCDIR))/,$(docs))
+	@rmdir $(call to,$(DOCDIR))/examples $(call to,$(DOCDIR)) 2>/dev/null || :
+
+## rock          pack the last commit into build/: ROCK=scm-1
+# The rockspec's address is not asked: git takes this checkout for it.
+ROCK = scm-1
+rock:
+	@mkdir -p build
+	@url=$$(sed -n 's/.*url = "git+\(.*\)".*/\1/p' \
+	  rockspec/proa-$(ROCK).rockspec); \
+	cd build && GIT_CONFIG_COUNT=1 GIT_CONFIG_VALUE_0="$$url" \
+	  GIT_CONFIG_KEY_0=url.file://$(call squote,$(CURDIR)).insteadOf \
+	  $(LUAROCKS) pack ../rockspec/proa-$(ROCK).rockspec
+LUAROCKS ?= luarocks --lua-version 5.4
 
 ## clean         remove build/
 clean:
