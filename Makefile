@@ -76,6 +76,7 @@ tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
 refuse := $(BUILD)/refuse
 # the specs' own codec: a library beside the core, as real ones are
 frames := $(BUILD)/lib/proa_spec_frames.so
+bench_programs := $(addprefix $(BUILD)/bench/,load reference floor.so)
 
 # absolute paths of the checkout, for a shell (spaces and quotes are fine)
 squote = '$(subst ','\'',$(1))'
@@ -104,7 +105,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all objects deps deps-build deps-test run test test-c test-refused \
-  spec-c lint format asan install uninstall rock clean env help FORCE
+  spec-c bench bench-build lint format asan install uninstall rock clean env \
+  help FORCE
 
 ## all           build proa.core (the default) and say what was built
 all: $(core_so) $(part_so)
@@ -177,13 +179,26 @@ $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(compile) $(LDFLAGS) -o $@ $<
 
+bench_obj := $(patsubst %,$(BUILD)/bench/%.o,load load_epoll load_uring child)
+$(BUILD)/bench/load: $(bench_obj)
+	$(compile) $(LDFLAGS) -o $@ $^ $(libs)
+$(BUILD)/bench/reference: $(BUILD)/bench/reference.o
+	$(compile) $(LDFLAGS) -o $@ $^ $(libs)
+$(BUILD)/bench/floor.so: $(BUILD)/bench/floor.o
+	$(compile) -shared $(LDFLAGS) -o $@ $^
+
+$(BUILD)/bench/%.o: spec/bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -I$(LUA_INCDIR) -MMD -MP -c -o $@ $<
+
 # Rewritten only when the flags change; everything compiled depends on it.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(call squote,$(link_so) $(libs) $(LUA_INCDIR)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(core_obj:.o=.d) $(part_obj:.o=.d) $(tests:=.d) $(frames).d
+-include $(core_obj:.o=.d) $(part_obj:.o=.d) $(tests:=.d) $(frames).d \
+  $(wildcard $(BUILD)/bench/*.d)
 
 ## deps          install what building, testing and linting need
 deps deps-build deps-test: export PROA_CC = $(CC) $(CPPFLAGS) $(CFLAGS)
@@ -214,7 +229,7 @@ run: deps-build
 ## test          C tests, then every spec on each driver
 ###               DRIVER=uring|poll|sim  FILTER=pattern  SEED=n  LIMIT=seconds
 test: deps-test
-	@$(MAKE) all spec-c
+	@$(MAKE) all spec-c bench-build
 	@$(in_env) $(run_env) bash spec/run
 
 run_env = PROA_BUILD=$(call squote,$(build_dir)) PROA_LUA='$(LUA)' \
@@ -237,8 +252,22 @@ asan: deps-test
 	@$(MAKE) SANITIZE=1 DEBUG=1 WERROR=0 CC=$(ASAN_CC) asan-run
 ASAN_CC ?= gcc
 .PHONY: asan-run
-asan-run: all spec-c
+asan-run: all spec-c bench-build
 	@$(in_env) $(run_env) bash spec/run --asan
+
+## bench         proa beside C and its peers (what is installed), in tables
+###               KIND=echo,tasks  NAMES=proa-uring,luv  ROUNDS=3  SECONDS=1
+###               CONNS=64  IDLE=10000  TASKS=100000  SERVER=command
+###               what each means is in spec/bench/README.md
+bench: deps-build
+	@$(MAKE) all bench-build
+	@$(in_env) $(run_env) $(LUA) spec/bench/run.lua $(bench_options)
+
+bench-build: $(bench_programs)
+	@:
+
+bench_options = $(foreach name,KIND NAMES ROUNDS SECONDS CONNS IDLE TASKS \
+  SERVER,$(call squote,$(name)=$($(name))))
 
 ## lint          layering, headers, format, luacheck, warnings of two compilers
 lint: deps
@@ -247,7 +276,7 @@ lint: deps
 ## format        clang-format the C sources
 format:
 	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) \
-	  spec/sandbox/*.c spec/codec/*.c
+	  spec/sandbox/*.c spec/codec/*.c spec/bench/*.[ch]
 
 ## install       into $(DESTDIR)$(PREFIX); LuaRocks comes here too
 to = $(call squote,$(DESTDIR)$(1))
