@@ -291,7 +291,7 @@ static int l_stats(lua_State *L) {
   set_integer(L, "buffer_bytes", buf_bytes_live());
   set_integer(L, "handles", list_count(&p->handles));
   set_integer(L, "streams", p->streams);
-  set_integer(L, "queued_bytes", p->queued);
+  set_integer(L, "queued_bytes", p->queues.bytes);
   set_integer(L, "lingering", list_count(&p->lingering));
   set_integer(L, "deadlines", p->deadlines.len);
   set_integer(L, "tasks", rt->live);

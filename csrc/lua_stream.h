@@ -17,6 +17,7 @@
 #define STREAM_CLASS "proa.stream"
 
 struct lua_stream {
+  const void *magic; /* &stream_magic: what the userdata is, told quickly */
   struct runtime *rt;
   struct stream *s;    /* NULL: closed */
   struct buf *lent;    /* by a read_into that waits */

@@ -10,7 +10,8 @@
 
 enum {
   BLOCK_CAP = 8192 - 64, /* where writes pile up */
-  FIRST_CAP = 960,       /* a lone small write: malloc's fast sizes */
+  FIRST_CAP = 960,       /* a lone small write */
+  SPARE_MAX = 256,       /* segments of that size kept for reuse */
 };
 
 struct segment {
@@ -21,31 +22,55 @@ struct segment {
 };
 
 void outq_init(struct outq *q, void (*release)(void *, int), void *arg,
-               size_t *total) {
-  *q = (struct outq){.release = release, .arg = arg, .total = total};
+               struct outq_shared *shared) {
+  *q = (struct outq){.release = release, .arg = arg, .shared = shared};
+}
+
+void outq_shared_deinit(struct outq_shared *shared) {
+  while (shared->spare) {
+    struct segment *s = shared->spare;
+    shared->spare = s->next;
+    free(s);
+  }
+  shared->spare_n = 0;
 }
 
 static void grow(struct outq *q, size_t n) {
   q->len += n;
-  *q->total += n;
+  q->shared->bytes += n;
 }
 
 static void shrink(struct outq *q, size_t n) {
   q->len -= n;
-  *q->total -= n;
+  q->shared->bytes -= n;
 }
 
-static struct segment *segment_new(size_t cap) {
-  struct segment *s = NULL;
-  if (!fault_point("segment_new")) s = malloc(sizeof *s + cap);
+/* A send of every connection under way at once is more than what malloc keeps
+ * at hand of one size. */
+static struct segment *segment_new(struct outq *q, size_t cap) {
+  struct outq_shared *shared = q->shared;
+  struct segment *s = cap == FIRST_CAP ? shared->spare : NULL;
+  if (s) {
+    shared->spare = s->next;
+    shared->spare_n--;
+  } else if (!fault_point("segment_new")) {
+    s = malloc(sizeof *s + cap);
+  }
   if (!s) return NULL;
   *s = (struct segment){.data = (unsigned char *)(s + 1), .cap = cap};
   return s;
 }
 
 static void segment_free(struct outq *q, struct segment *s) {
+  struct outq_shared *shared = q->shared;
   if (s->anchor) q->release(q->arg, s->anchor);
-  free(s);
+  if (s->cap == FIRST_CAP && shared->spare_n < SPARE_MAX) {
+    s->next = shared->spare;
+    shared->spare = s;
+    shared->spare_n++;
+  } else {
+    free(s);
+  }
 }
 
 static void drop_first(struct outq *q) {
@@ -79,7 +104,7 @@ static size_t tail_room(const struct outq *q) {
 static int add_copy(struct outq *q, const void *bytes, size_t n) {
   if (tail_room(q) < n) {
     size_t cap = !q->first && n <= FIRST_CAP ? FIRST_CAP : BLOCK_CAP;
-    struct segment *s = segment_new(n > cap ? n : cap);
+    struct segment *s = segment_new(q, n > cap ? n : cap);
     if (!s) return -ENOMEM;
     push(q, s);
   }
@@ -91,7 +116,7 @@ static int add_copy(struct outq *q, const void *bytes, size_t n) {
 
 static int add_anchored(struct outq *q, const void *bytes, size_t n,
                         int anchor) {
-  struct segment *s = segment_new(0);
+  struct segment *s = segment_new(q, 0);
   if (!s) {
     q->release(q->arg, anchor);
     return -ENOMEM;

@@ -21,17 +21,25 @@ enum {
 
 struct segment;
 
+/* What the queues of one proactor share. */
+struct outq_shared {
+  size_t bytes; /* in all of them, and in all receive queues (inq.h) */
+  struct segment *spare;
+  unsigned spare_n;
+};
+
 struct outq {
   struct segment *first, *last;
   size_t len;    /* bytes */
   unsigned lent; /* segments at the front that a send uses */
   void (*release)(void *arg, int anchor);
   void *arg;
-  size_t *total; /* bytes of many queues: one budget */
+  struct outq_shared *shared;
 };
 
 void outq_init(struct outq *q, void (*release)(void *, int), void *arg,
-               size_t *total);
+               struct outq_shared *shared);
+void outq_shared_deinit(struct outq_shared *shared);
 void outq_clear(struct outq *q);
 
 /* All n bytes or -ENOMEM. anchor 0: they are copied; else they stay valid

@@ -449,6 +449,7 @@ bool proactor_close(struct proactor *p, uint64_t limit_ns) {
   else
     leak_loudly(p);
   heap_deinit(&p->deadlines);
+  outq_shared_deinit(&p->queues);
   p->driver = NULL;
   return drained;
 }

@@ -18,8 +18,8 @@ void *stream_alloc(struct proactor *p, size_t size,
   s->transport = transport;
   s->p = p;
   p->streams++;
-  inq_init(&s->in, &p->driver->pool, &p->queued);
-  outq_init(&s->out, anchors->release, anchors->arg, &p->queued);
+  inq_init(&s->in, &p->driver->pool, &p->queues.bytes);
+  outq_init(&s->out, anchors->release, anchors->arg, &p->queues);
   list_init(&s->readers);
   list_init(&s->writers);
   list_init(&s->leavers);
@@ -61,7 +61,7 @@ bool stream_awaited(const struct stream *s) {
 
 /* A reader may want more than the quota at once; only while it waits. */
 static size_t quota(const struct stream *s) {
-  if (s->p->queued > s->p->queued_max) return STREAM_FLOOR;
+  if (s->p->queues.bytes > s->p->queued_max) return STREAM_FLOOR;
   return !list_empty(&s->readers) && s->want > STREAM_QUOTA ? s->want
                                                             : STREAM_QUOTA;
 }

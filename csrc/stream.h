@@ -106,7 +106,7 @@ static inline bool stream_ended(const struct stream *s) {
 /* So much is queued in all streams together that this one, which holds more
  * than its floor, gets nothing more (O9). */
 static inline bool stream_capped(const struct stream *s) {
-  return s->p->queued > s->p->queued_max && s->in.len >= STREAM_FLOOR;
+  return s->p->queues.bytes > s->p->queued_max && s->in.len >= STREAM_FLOOR;
 }
 
 /* -- writing -- */
@@ -115,7 +115,7 @@ static inline bool stream_capped(const struct stream *s) {
 int stream_write(struct stream *s, const void *bytes, size_t n, int anchor);
 static inline bool stream_full(const struct stream *s) {
   return s->out.len > STREAM_HIGH_WATER ||
-         (s->p->queued > s->p->queued_max && s->out.len > 0);
+         (s->p->queues.bytes > s->p->queued_max && s->out.len > 0);
 }
 /* May a write be accepted at once, or does it queue behind others? */
 static inline bool stream_may_write(const struct stream *s) {

@@ -182,7 +182,8 @@ static bool encode_once(struct coded *c) {
 }
 
 static void watch_flush(struct coded *c) {
-  if (c->below && !stream_flushed(c->below)) wait_in(&c->below->flushers, &c->flushes);
+  if (c->below && !stream_flushed(c->below))
+    wait_in(&c->below->flushers, &c->flushes);
 }
 
 static void coded_send(struct stream *s) {
