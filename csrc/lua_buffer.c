@@ -14,8 +14,6 @@
 
 #define BUFFER_CLASS "proa.buffer"
 
-enum { TELL_BYTES = 256 * 1024 }; /* growth that is worth a step */
-
 struct lua_buffer {
   struct buf *b; /* NULL after __gc */
 };
@@ -37,27 +35,13 @@ struct buf *check_buffer(lua_State *L, int arg) {
   return o->b;
 }
 
-/* What has been allocated since the last time is given to the collector as
- * work; without it, dropped buffers would pile up far beyond Lua's heap. */
-static void tell_collector(lua_State *L) {
-  struct runtime *rt = rt_get(L);
-  size_t now = buf_bytes_live();
-  if (now > rt->told_bytes + TELL_BYTES) {
-    lua_gc(L, LUA_GCSTEP, (int)min_size((now - rt->told_bytes) >> 10, 1 << 20));
-    now = buf_bytes_live();
-    rt->told_bytes = now;
-  } else if (now < rt->told_bytes) {
-    rt->told_bytes = now;
-  }
-}
-
 /* An empty object first, so that nothing is held when memory runs out. */
 static struct buf *push_buffer(lua_State *L, size_t len) {
   /* What is made while the state closes is never finalised. */
   if (rt_get(L)->closed) luaL_error(L, "proa: this Lua state is closing");
   struct lua_buffer *o =
       new_object(L, sizeof(struct lua_buffer), BUFFER_CLASS, 0);
-  tell_collector(L);
+  rt_tell_collector(L);
   o->b = buf_new(len);
   if (!o->b) luaL_error(L, "not enough memory");
   return o->b;
@@ -136,7 +120,7 @@ static int l_append(lua_State *L) {
       return luaL_error(L, "not enough memory");
     append(L, b, other ? (char *)other->data : bytes, n);
   }
-  tell_collector(L);
+  rt_tell_collector(L);
   lua_settop(L, 1);
   return 1;
 }
@@ -160,7 +144,7 @@ static int l_resize(lua_State *L) {
   if (buf_reserve(b, n) < 0) return luaL_error(L, "not enough memory");
   if (n > b->len) memset(b->data + b->len, 0, n - b->len);
   b->len = n;
-  tell_collector(L);
+  rt_tell_collector(L);
   lua_settop(L, 1);
   return 1;
 }

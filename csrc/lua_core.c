@@ -97,6 +97,28 @@ struct proactor *rt_proactor(lua_State *L) {
   return &rt_open(L)->proactor;
 }
 
+enum {
+  TELL_BYTES = 256 * 1024, /* growth that is worth a step */
+  STREAM_BYTES = 2048,     /* a stream's records, its handle, its ops */
+};
+
+static size_t outside_bytes(const struct runtime *rt) {
+  const struct proactor *p = &rt->proactor;
+  return buf_bytes_live() + p->queues.bytes + p->streams * STREAM_BYTES;
+}
+
+void rt_tell_collector(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  size_t now = outside_bytes(rt);
+  if (now > rt->told_bytes + TELL_BYTES) {
+    lua_gc(L, LUA_GCSTEP, (int)min_size((now - rt->told_bytes) >> 10, 1 << 20));
+    now = outside_bytes(rt);
+    rt->told_bytes = now;
+  } else if (now < rt->told_bytes) {
+    rt->told_bytes = now;
+  }
+}
+
 /* -- results -- */
 
 int push_fail(lua_State *L, const char *message, const char *code) {

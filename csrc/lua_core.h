@@ -54,7 +54,7 @@ struct runtime {
   volatile sig_atomic_t pending[SIGNALS_MAX];
   volatile sig_atomic_t signalled; /* some came since the loop looked */
   struct list signal_waiters;      /* struct waiter */
-  size_t told_bytes;               /* of buffers, to the collector */
+  size_t told_bytes;               /* to the collector */
 };
 
 /* The runtime of this state; the module has been opened. */
@@ -65,6 +65,11 @@ struct proactor *rt_proactor(lua_State *L);
 
 /* true: handles of this state are closed for good (lua_close, fork). */
 bool rt_gone(const struct runtime *rt);
+
+/* What has been allocated outside Lua's heap since the last time is given to
+ * the collector as work; without it, dropped buffers and streams would pile up
+ * far beyond that heap (O9). Whoever makes such an object calls it. */
+void rt_tell_collector(lua_State *L);
 
 /* -- results -- */
 

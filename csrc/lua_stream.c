@@ -42,6 +42,7 @@ struct anchors stream_anchors(struct runtime *rt) {
 
 /* An empty object first, so that nothing is held when memory runs out. */
 static struct lua_stream *push_empty(lua_State *L) {
+  rt_tell_collector(L);
   struct lua_stream *o = new_object(L, sizeof *o, STREAM_CLASS, 0);
   o->magic = &stream_magic;
   o->rt = rt_get(L);

@@ -10,7 +10,6 @@
 -- that the order does not matter.
 -- SPDX-License-Identifier: MIT
 
-local core = require "proa.core"
 local proa = require "proa"
 local busted = require "busted"
 local lfs = require "lfs"
@@ -272,6 +271,8 @@ end
 
 -- -- whatever may stand under a stream --
 
+local function memory_pair() return proa.net.pair { memory = true } end
+
 local function framed(pair)
   return function()
     local frames = require "proa_spec_frames"
@@ -285,9 +286,9 @@ end
 helper.transports = {
   { name = "TCP", pair = helper.tcp_pair },
   { name = "a Unix socket", pair = proa.net.pair },
-  { name = "memory", pair = core.memory_pair },
+  { name = "memory", pair = memory_pair },
   { name = "a codec over TCP", pair = framed(helper.tcp_pair) },
-  { name = "a codec over memory", pair = framed(core.memory_pair) },
+  { name = "a codec over memory", pair = framed(memory_pair) },
   { name = "two codecs", pair = framed(framed(proa.net.pair)) },
 }
 

@@ -297,4 +297,35 @@ describe("a pair", function()
     assert.is_nil(b:read "l")
     b:close()
   end)
+
+  it("in memory needs no descriptor and no system call", function()
+    local before = proa.stats()
+    local a <close>, b = net.pair { memory = true }
+    local _ <close> = b
+    a:write "to b\n"
+    assert.equal("to b", b:read "l")
+    assert.equal("memory", a:peer())
+    assert.equal("memory", b:address())
+    assert.equal(before.handles, proa.stats().handles)
+    assert.equal(before.ops_submitted, proa.stats().ops_submitted)
+  end)
+
+  it("in memory is not something outside that could end a deadlock",
+    function()
+      local output, status = helper.lua [[
+        local proa = require "proa"
+        proa.run(function()
+          local a, b = proa.net.pair { memory = true }
+          proa.spawn(b.read, b)
+          a:read()
+        end)]]
+      assert.equal(1, status)
+      assert.matches("deadlock", output)
+      assert.matches("waits: read", output)
+    end)
+
+  it("raises for an unknown option", function()
+    assert.matches("pair: unknown option 'memroy'",
+      helper.error_of(net.pair, { memroy = true }))
+  end)
 end)

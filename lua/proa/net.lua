@@ -131,8 +131,13 @@ function net.listen(address, options)
 end
 
 --- Two connected streams.
+---@param options { memory: boolean? }? memory: without descriptors, in this
+---  process's memory
 ---@return proa.stream|nil, proa.stream|string, string? code
-function net.pair()
+function net.pair(options)
+  options = options or {}
+  check_options(options, { memory = true }, "pair")
+  if options.memory then return core.memory_pair() end
   local a, b, code = core.fd.pair()
   if not a then return nil, b, code end
   return core.stream(a), core.stream(b)

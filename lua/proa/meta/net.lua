@@ -39,11 +39,13 @@ function net.listen(address, options) end
 ---  ("660") or as an integer (0x1B0, not 660). Who may write may connect; at no
 ---  moment may more. Default: by the umask
 
---- Two connected streams, over a Unix socket.
+--- Two connected streams: over a Unix socket, or in this process's memory,
+--- where no descriptor and no system call is needed.
+---@param options? { memory: boolean? } unknown keys raise
 ---@return proa.stream? a
 ---@return proa.stream|string b or the message
 ---@return string? code
-function net.pair() end
+function net.pair(options) end
 
 --- The addresses of a name; on a thread, which a cancelled task leaves behind.
 ---@param host string
