@@ -14,6 +14,7 @@ struct socket {
   struct stream stream;
   struct handle *handle; /* NULL once it is closing for good */
   struct op *recv;       /* armed, or NULL */
+  bool starved;          /* no bytes since it found the pool empty */
   struct chunk *private; /* what a one-shot recv fills: the pool was empty */
   struct op *send;       /* under way, or NULL */
   struct iovec iov[OUTQ_IOV_MAX];
@@ -89,13 +90,27 @@ static void arm_private(struct socket *k) {
   proactor_submit(s->p, op);
 }
 
+/* The pool was empty when bytes came. By now most of it has been given back
+ * (what is short is copied out), so that it may well have one the next time;
+ * the second time it gets memory of its own. */
+static void recv_starved(struct socket *k) {
+  struct stream *s = &k->stream;
+  bool again = k->starved;
+  s->p->stats.enobufs++;
+  k->starved = true;
+  if (!wants_more(k)) return;
+  if (s->in.pool->free_n && !again)
+    arm(k);
+  else
+    arm_private(k);
+}
+
 /* The kernel may end a multishot receive at any time (its queue overflowed):
  * armed again at once. After a cancel only while somebody waits. */
 static void recv_ended(struct socket *k, int res) {
   struct stream *s = &k->stream;
   if (res == -ENOBUFS) {
-    s->p->stats.enobufs++;
-    if (wants_more(k)) arm_private(k);
+    recv_starved(k);
   } else {
     if (res <= 0) note_end(k, res);
     if (wants_more(k) && (res > 0 || stream_awaited(s))) arm(k);
@@ -106,6 +121,7 @@ static void take_bytes(struct socket *k, const struct op_result *r) {
   struct stream *s = &k->stream;
   if (!(r->flags & RESULT_BUFFER)) return;
   if (r->res > 0) {
+    k->starved = false;
     inq_add_buffer(&s->in, r->bid, (size_t)r->res);
     s->p->stats.bytes_in += (uint64_t)r->res;
   } else {
