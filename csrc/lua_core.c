@@ -31,12 +31,21 @@ static void count_fork(void) {
 
 /* -- access -- */
 
-struct runtime *rt_get(lua_State *L) {
+static struct runtime *find_runtime(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
   struct runtime *rt = lua_touserdata(L, -1);
   lua_pop(L, 1);
+  return rt;
+}
+
+struct runtime *rt_find(lua_State *L) {
+  struct runtime *rt = find_runtime(L);
   assert(rt && "luaopen_proa_core has run");
   return rt;
+}
+
+void rt_push(lua_State *L) {
+  lua_pushlightuserdata(L, find_runtime(L));
 }
 
 static bool forked(const struct runtime *rt) {
@@ -162,9 +171,9 @@ void *new_object(lua_State *L, size_t size, const char *name, int uservalues) {
 void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
                 const luaL_Reg *meta) {
   luaL_newmetatable(L, name);
-  luaL_setfuncs(L, meta, 0);
+  add_functions(L, meta);
   lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
+  add_functions(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__name");

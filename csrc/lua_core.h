@@ -57,8 +57,17 @@ struct runtime {
   size_t told_bytes;               /* to the collector */
 };
 
-/* The runtime of this state; the module has been opened. */
-struct runtime *rt_get(lua_State *L);
+/* The runtime of this state; the module has been opened. Every function that
+ * add_functions and make_class register has it as its first upvalue; from
+ * others it is looked up. A first upvalue of ours that is a userdata must be
+ * the runtime. */
+struct runtime *rt_find(lua_State *L);
+static inline struct runtime *rt_get(lua_State *L) {
+  struct runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+  return rt ? rt : rt_find(L);
+}
+/* Push it as it is kept in upvalues. */
+void rt_push(lua_State *L);
 /* The same, open for use; raises after close or fork or when it can't open. */
 struct runtime *rt_open(lua_State *L);
 struct proactor *rt_proactor(lua_State *L);
@@ -125,7 +134,10 @@ static inline int close_thread(lua_State *co, lua_State *from) {
 }
 
 /* Add functions to the module table on top of the stack. */
-#define add_functions(L, list) luaL_setfuncs(L, list, 0)
+static inline void add_functions(lua_State *L, const luaL_Reg *list) {
+  rt_push(L);
+  luaL_setfuncs(L, list, 1);
+}
 
 /* signals, lua_signal.c */
 void signals_open(struct runtime *rt);

@@ -35,7 +35,7 @@ static int pass_outward(lua_State *L, lua_State *co, struct task *t,
 }
 
 static bool is_wrap(lua_State *L) {
-  return lua_toboolean(L, lua_upvalueindex(1));
+  return lua_toboolean(L, lua_upvalueindex(2));
 }
 
 static int return_values(lua_State *L, lua_State *co, int n) {
@@ -150,18 +150,19 @@ static int l_resume(lua_State *L) {
 }
 
 static int l_wrap_call(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushvalue(L, lua_upvalueindex(3));
   lua_insert(L, 1);
   return resume_thread(L, lua_tothread(L, 1));
 }
 
 static int l_wrap(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
+  rt_push(L);
   lua_pushboolean(L, 1);
   lua_State *co = lua_newthread(L);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
-  lua_pushcclosure(L, l_wrap_call, 2);
+  lua_pushcclosure(L, l_wrap_call, 3);
   return 1;
 }
 
@@ -169,7 +170,7 @@ static int l_wrap(lua_State *L) {
 static int l_close(lua_State *L) {
   lua_State *co = check_thread(L);
   if (refused(L, co, "close")) return raise_with_place(L);
-  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
@@ -180,13 +181,15 @@ static int l_patch(lua_State *L) {
   lua_getglobal(L, "coroutine");
   if (!lua_istable(L, -1)) return 0;
   ask_stock(L);
+  rt_push(L);
   lua_pushboolean(L, 0);
-  lua_pushcclosure(L, l_resume, 1);
+  lua_pushcclosure(L, l_resume, 2);
   lua_setfield(L, -2, "resume");
   lua_pushcfunction(L, l_wrap);
   lua_setfield(L, -2, "wrap");
-  lua_getfield(L, -1, "close");
-  lua_pushcclosure(L, l_close, 1);
+  rt_push(L);
+  lua_getfield(L, -2, "close");
+  lua_pushcclosure(L, l_close, 2);
   lua_setfield(L, -2, "close");
   return 0;
 }

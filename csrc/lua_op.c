@@ -11,7 +11,7 @@
 #include "lua_future.h"
 
 static int l_submit(lua_State *L) {
-  const struct op_class *class = lua_touserdata(L, lua_upvalueindex(1));
+  const struct op_class *class = lua_touserdata(L, lua_upvalueindex(2));
   struct runtime *rt = rt_open(L);
   future_submit(L, rt, &rt->proactor, class, 1);
   return 1;
@@ -55,8 +55,9 @@ void open_op(lua_State *L) {
   lua_newtable(L);
   for (int i = 0; op_classes[i]; i++) {
     if (op_classes[i]->flags & OP_MULTISHOT) continue;
+    rt_push(L);
     lua_pushlightuserdata(L, (void *)(uintptr_t)op_classes[i]);
-    lua_pushcclosure(L, l_submit, 1);
+    lua_pushcclosure(L, l_submit, 2);
     lua_setfield(L, -2, op_classes[i]->name);
   }
   lua_setfield(L, -2, "op");
