@@ -24,12 +24,16 @@ void await_abandon(struct task *t) {
   if (t->wait.class->external) t->rt->external--;
 }
 
+void task_make_ready(struct task *t) {
+  t->state = TASK_READY;
+  if (t->co) list_push(&t->rt->ready, &t->wait.waiter.link);
+}
+
 void task_wake(struct task *t, enum wait_end end) {
   assert(t->state == TASK_WAITING && t->wait.end == WAIT_PENDING);
   t->wait.end = (uint8_t)end;
   await_abandon(t);
-  t->state = TASK_READY;
-  if (t->co) list_push(&t->rt->ready, &t->ready);
+  task_make_ready(t);
 }
 
 static void wake_waiter(struct waiter *w) {
@@ -158,9 +162,8 @@ static void raise_again(lua_State *L, struct task *t, struct scope *s) {
     raise_cancel(L, t, s);
   }
   if (t->swallowed >= SWALLOWED_MAX) t->doomed = true;
-  t->state = TASK_READY;
   t->awaiting = true;
-  list_push(&t->rt->ready, &t->ready);
+  task_make_ready(t);
   lua_yieldk(L, 0, 0, raise_cancel_k);
 }
 
@@ -224,7 +227,8 @@ int await_yield(lua_State *L, struct task *t, const struct wait_class *class,
 static struct task *resumed_task(lua_State *L) {
   struct runtime *rt = rt_get(L);
   struct task *t = rt->current;
-  if (rt->closed || !t || t->awaiting || t->wait.end == WAIT_PENDING)
+  if (rt->closed || !t || t->awaiting || t->wait.end == WAIT_PENDING ||
+      (t->co && L != rt->top))
     luaL_error(L, "a coroutine that awaits was resumed by other hands");
   t->state = TASK_RUNNING;
   return t;
@@ -266,8 +270,10 @@ int await_reschedule(lua_State *L, struct task *t, lua_KContext ctx,
     t->wait.end = WAIT_READY;
     return k(L, LUA_YIELD, ctx);
   }
-  begin_wait(L, t, &waits_turn, NULL, NEVER_NS);
-  task_wake(t, WAIT_READY);
+  t->wait.class = &waits_turn;
+  t->wait.end = WAIT_READY;
+  t->wait.asked = WAIT_PENDING;
   t->awaiting = true;
+  task_make_ready(t);
   return lua_yieldk(L, 0, ctx, k);
 }

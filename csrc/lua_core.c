@@ -368,7 +368,7 @@ static int runtime_gc(lua_State *L) {
   rt->closed = true;
   wait_lingering(&rt->proactor);
   proactor_close(&rt->proactor, DRAIN_NS);
-  ptrmap_deinit(&rt->coroutines);
+  ptrmap_deinit(&rt->inner);
   ptrmap_deinit(&rt->detached);
   rt->open = false;
   return 0;

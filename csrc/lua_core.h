@@ -31,7 +31,7 @@ struct runtime {
   struct proactor_options options;
   char driver[16]; /* options.driver points here */
   /* executor */
-  struct list ready; /* struct task.ready */
+  struct list ready; /* struct task.wait.waiter.link */
   struct list tasks; /* struct task.all: live, in order of birth */
   unsigned live;
   uint32_t last_id;
@@ -40,13 +40,16 @@ struct runtime {
   struct task *current;     /* whose code runs; NULL between tasks */
   lua_State *volatile top;  /* the coroutine that runs; for the signal hook */
   struct ptrmap detached;   /* lua_State -> the scopes it suspended in */
-  struct ptrmap coroutines; /* lua_State -> the task that awaits there */
+  struct ptrmap inner;      /* lua_State, not its own -> the task awaiting there */
   unsigned external; /* waits that something outside this state may end */
   bool pumping;
   bool settling; /* the root only waits for what closes */
   uint64_t settle_until;
   bool stopping;
   int live_ref;     /* registry: tasks by slot, so that they stay alive */
+  int slots;        /* ever used */
+  int free_slot;    /* the table has the next one there; 0: none */
+  int class_ref;    /* registry: the metatable of tasks */
   int on_error_ref; /* registry: the handler, or LUA_NOREF */
   uint64_t tasks_ended, resumes;
   /* signals */

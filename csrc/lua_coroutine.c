@@ -23,13 +23,13 @@ static int resume_in(lua_State *L, lua_State *co, int nargs,
 static int resume_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lua_State *co = lua_tothread(L, 1);
-  ptrmap_remove(&rt_get(L)->coroutines, co);
+  ptrmap_remove(&rt_get(L)->inner, co);
   return resume_in(L, co, 0, (struct scope *)ctx);
 }
 
 static int pass_outward(lua_State *L, lua_State *co, struct task *t,
                         struct scope *below) {
-  if (ptrmap_set(&t->rt->coroutines, co, t) < 0)
+  if (ptrmap_set(&t->rt->inner, co, t) < 0)
     return luaL_error(L, "not enough memory");
   return lua_yieldk(L, 0, (lua_KContext)below, resume_k);
 }
@@ -96,8 +96,10 @@ static int resume_in(lua_State *L, lua_State *co, int nargs,
 
 /* A coroutine that awaits is its task's; the message is left on top. */
 static bool refused(lua_State *L, lua_State *co, const char *verb) {
-  struct task *t = ptrmap_get(&rt_get(L)->coroutines, co);
-  if (!t || lua_status(co) != LUA_YIELD) return false;
+  if (lua_status(co) != LUA_YIELD) return false;
+  struct task *t = ptrmap_get(&rt_get(L)->inner, co);
+  if (!t) t = executor_task_of(L, co);
+  if (!t) return false;
   char label[96];
   task_label(t, label, sizeof label);
   lua_pushfstring(L, "cannot %s a coroutine that awaits in task %s", verb,

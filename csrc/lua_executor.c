@@ -21,7 +21,6 @@ void executor_init(struct runtime *rt) {
   list_init(&rt->tasks);
   group_init(&rt->root_group);
   struct task *root = &rt->root;
-  link_init(&root->ready);
   link_init(&root->all);
   link_init(&root->member);
   link_init(&root->wait.waiter.link);
@@ -31,7 +30,6 @@ void executor_init(struct runtime *rt) {
   root->scope = &root->base;
   root->base.task = root;
   root->state = TASK_RUNNING;
-  snprintf(root->name, sizeof root->name, "main chunk");
   rt->current = root;
 }
 
@@ -45,15 +43,15 @@ static int note_traceback(lua_State *L) {
   if (!t || !t->co || is_cancel_error(L, 1)) return 1;
   task_push(L, t);
   luaL_traceback(L, L, NULL, 1);
-  lua_setiuservalue(L, -2, TASK_UV_TRACE);
+  task_set_extra(L, 2, EXTRA_TRACE);
   lua_settop(L, 1);
   return 1;
 }
 
 /* The body has ended: what it returned, or its error, is all that is left. */
 static int task_main_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  struct task *t = rt_get(L)->current;
+  struct task *t = (struct task *)ctx;
+  if (t->state != TASK_RUNNING) return 0; /* by other hands than ours */
   if (status == LUA_OK || status == LUA_YIELD)
     t->state = TASK_ENDED;
   else if (scope_is_error(L, -1, &t->base))
@@ -61,14 +59,50 @@ static int task_main_k(lua_State *L, int status, lua_KContext ctx) {
   else
     t->state = TASK_FAILED;
   if (t->state != TASK_ENDED) return 1;
-  return lua_gettop(L) - 1;
+  return lua_gettop(L) - 2;
 }
 
+/* The stack: the task, the handler, the function and its arguments. */
 static int task_main(lua_State *L) {
-  lua_pushcfunction(L, note_traceback);
-  lua_insert(L, 1);
-  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_main_k);
-  return task_main_k(L, status, 0);
+  lua_KContext ctx = (lua_KContext)lua_touserdata(L, 1);
+  int nargs = lua_gettop(L) - 3;
+  int status = lua_pcallk(L, nargs, LUA_MULTRET, 2, ctx, task_main_k);
+  return task_main_k(L, status, ctx);
+}
+
+void executor_push_main(lua_State *co, struct task *t) {
+  lua_pushcfunction(co, task_main);
+  lua_pushlightuserdata(co, t);
+  lua_pushcfunction(co, note_traceback);
+}
+
+/* The outermost level of a suspended coroutine. */
+static void outermost(lua_State *co, lua_Debug *ar) {
+  int in = 0, out = 1; /* there is a level `in`, and none `out` */
+  for (; lua_getstack(co, out, ar); out *= 2) in = out;
+  while (in + 1 < out) {
+    int middle = (in + out) / 2;
+    if (lua_getstack(co, middle, ar))
+      in = middle;
+    else
+      out = middle;
+  }
+  lua_getstack(co, in, ar);
+}
+
+struct task *executor_task_of(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  struct task *t = NULL;
+  if (co == L || lua_status(co) != LUA_YIELD || !lua_checkstack(co, 2))
+    return NULL;
+  outermost(co, &ar);
+  lua_getinfo(co, "f", &ar);
+  if (lua_tocfunction(co, -1) == task_main && lua_getlocal(co, &ar, 1)) {
+    t = lua_touserdata(co, -1);
+    lua_pop(co, 1);
+  }
+  lua_pop(co, 1);
+  return t;
 }
 
 /* Nobody awaits it: told at once, and counted against run until somebody
@@ -80,7 +114,7 @@ void task_report_failure(lua_State *L, struct task *t) {
     t->counted = true;
     t->group->unobserved++;
   }
-  lua_getiuservalue(L, -1, TASK_UV_TRACE);
+  task_get_extra(L, -1, EXTRA_TRACE);
   lua_pushvalue(t->co, -1);
   lua_xmove(t->co, L, 1);
   lua_insert(L, -2);
@@ -101,14 +135,13 @@ static void note_watchers(struct task *t) {
 static void note_failure(lua_State *L, struct task *t) {
   task_push(L, t);
   group_push(L, t->group); /* kept by what it may yet be told of */
-  lua_setiuservalue(L, -2, TASK_UV_GROUP);
+  task_set_extra(L, -2, EXTRA_GROUP);
   if (!t->observed && !t->looked_at) task_report_failure(L, t);
   lua_pop(L, 1);
 }
 
 static void task_finish(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
-  ptrmap_remove(&rt->coroutines, t->co);
   note_watchers(t);
   if (t->state == TASK_FAILED) note_failure(L, t);
   scope_abandon_all(t);
@@ -118,17 +151,15 @@ static void task_finish(lua_State *L, struct task *t) {
   link_unlink(&t->all);
   rt->live--;
   rt->tasks_ended++;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->live_ref);
-  luaL_unref(L, -1, t->slot);
-  lua_pop(L, 1);
+  task_unanchor(L, t);
 }
 
 /* Close the coroutines of a task: those that await inside its own as well,
  * each kept alive on L meanwhile. Their <close> variables run. */
 static void close_coroutines(lua_State *L, struct task *t) {
-  struct ptrmap *map = &t->rt->coroutines;
+  struct ptrmap *map = &t->rt->inner;
   const void *key;
-  while ((key = ptrmap_find(map, t, t->co)) && lua_checkstack(L, 4)) {
+  while ((key = ptrmap_find(map, t)) && lua_checkstack(L, 4)) {
     lua_State *co = (lua_State *)(uintptr_t)key;
     ptrmap_remove(map, key);
     if (lua_checkstack(co, 1)) {
@@ -165,8 +196,7 @@ static void after_resume(lua_State *L, struct task *t, int status, int nres) {
   if (status == LUA_YIELD) {
     if (t->awaiting) return;
     lua_pop(t->co, nres); /* a plain yield: others first, then on */
-    t->state = TASK_READY;
-    list_push(&t->rt->ready, &t->ready);
+    task_make_ready(t);
     return;
   }
   if (status != LUA_OK) t->state = TASK_FAILED; /* not even pcall could run */
@@ -176,7 +206,7 @@ static void after_resume(lua_State *L, struct task *t, int status, int nres) {
 
 static void task_resume(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
-  int nargs = t->started ? 0 : t->nargs, nres = 0;
+  int nargs = t->started ? 0 : lua_gettop(t->co) - 1, nres = 0;
   rt->current = t;
   rt->top = t->co;
   rt->resumes++;
@@ -194,7 +224,7 @@ static void run_ready(lua_State *L, struct runtime *rt) {
   for (int n = 0; n < RESUMES_MAX && !rt->interrupted; n++) {
     struct link *k = list_pop(&rt->ready);
     if (!k) return;
-    struct task *t = container_of(k, struct task, ready);
+    struct task *t = container_of(k, struct task, wait.waiter.link);
     if (t->doomed)
       task_doom(L, t);
     else
@@ -305,14 +335,13 @@ static void shut_task(struct runtime *rt, struct task *t) {
     if (c->withdraw) c->withdraw(t);
     if (t->state == TASK_WAITING) await_abandon(t);
   }
-  link_unlink(&t->ready);
+  link_unlink(&t->wait.waiter.link);
   link_unlink(&t->all);
   link_unlink(&t->member);
   t->state = TASK_CANCELLED;
   int top = lua_gettop(rt->L);
   if (t->started) close_coroutines(rt->L, t);
   lua_settop(rt->L, top);
-  ptrmap_remove(&rt->coroutines, t->co);
   scope_abandon_all(t);
 }
 
@@ -454,11 +483,6 @@ static int l_on_error(lua_State *L) {
   lua_pushvalue(L, 1);
   rt->on_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   return 1;
-}
-
-/* spawn's other half: the coroutine starts in task_main. */
-lua_CFunction executor_task_main(void) {
-  return task_main;
 }
 
 void open_executor(lua_State *L) {

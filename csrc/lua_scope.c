@@ -14,6 +14,17 @@
 #define SCOPE_CLASS "proa.scope"
 #define CANCEL_CLASS "proa.cancelled"
 
+/* What timeout and shield put on the stack: every scope but a task's own. */
+struct scope_object {
+  struct scope scope;
+  const lua_State *holder; /* the suspended coroutine it left the stack with */
+  struct deadline deadline;
+};
+
+static struct scope_object *object_of(struct scope *s) {
+  return container_of(s, struct scope_object, scope);
+}
+
 /* -- the stack of scopes -- */
 
 struct scope *task_cancelled_scope(struct task *t) {
@@ -40,23 +51,24 @@ static void unlink_from(struct scope **at, struct scope *s) {
 }
 
 static void scope_unlink(struct runtime *rt, struct scope *s) {
+  const lua_State *holder = object_of(s)->holder;
   if (s->task) {
     unlink_from(&s->task->scope, s);
-  } else if (s->holder) {
-    struct scope *top = ptrmap_get(&rt->detached, s->holder);
+  } else if (holder) {
+    struct scope *top = ptrmap_get(&rt->detached, holder);
     unlink_from(&top, s);
-    ptrmap_remove(&rt->detached, s->holder);
-    if (top) ptrmap_set(&rt->detached, s->holder, top); /* room: just freed */
+    ptrmap_remove(&rt->detached, holder);
+    if (top) ptrmap_set(&rt->detached, holder, top); /* room: just freed */
   }
   s->task = NULL;
-  s->holder = NULL;
+  object_of(s)->holder = NULL;
   s->outer = NULL;
 }
 
 /* What was swallowed is forgotten when nothing is cancelled any more. */
 void scope_leave(struct runtime *rt, struct scope *s) {
   struct task *t = s->task;
-  if (rt->open) deadline_clear(&rt->proactor, &s->deadline);
+  if (rt->open) deadline_clear(&rt->proactor, &object_of(s)->deadline);
   scope_unlink(rt, s);
   if (t && s->cancelled) task_cancelled_scope(t);
 }
@@ -64,7 +76,7 @@ void scope_leave(struct runtime *rt, struct scope *s) {
 void scope_abandon_all(struct task *t) {
   while (t->scope != &t->base) {
     struct scope *s = t->scope;
-    deadline_clear(&t->rt->proactor, &s->deadline);
+    deadline_clear(&t->rt->proactor, &object_of(s)->deadline);
     scope_unlink(t->rt, s);
   }
 }
@@ -77,7 +89,7 @@ void scope_detach(struct task *t, struct scope *below, const lua_State *co) {
   bool kept = co && ptrmap_set(&t->rt->detached, co, top) == 0;
   for (;; s = s->outer) {
     s->task = NULL;
-    s->holder = kept ? co : NULL;
+    object_of(s)->holder = kept ? co : NULL;
     if (s->outer == below) break;
   }
   s->outer = NULL;
@@ -90,7 +102,7 @@ void scope_attach(struct task *t, const lua_State *co) {
   ptrmap_remove(&t->rt->detached, co);
   for (;; s = s->outer) {
     s->task = t;
-    s->holder = NULL;
+    object_of(s)->holder = NULL;
     t->maybe_cancelled |= s->cancelled;
     if (!s->outer) break;
   }
@@ -155,7 +167,7 @@ static int cancel_tostring(lua_State *L) {
 /* -- timeout -- */
 
 static void scope_over(struct deadline *d) {
-  scope_cancel(container_of(d, struct scope, deadline));
+  scope_cancel(&container_of(d, struct scope_object, deadline)->scope);
 }
 
 static struct task *scope_task(lua_State *L) {
@@ -163,13 +175,20 @@ static struct task *scope_task(lua_State *L) {
 }
 
 static struct scope *scope_new(lua_State *L) {
-  return new_object(L, sizeof(struct scope), SCOPE_CLASS, 0);
+  struct scope_object *o = new_object(L, sizeof *o, SCOPE_CLASS, 0);
+  o->deadline.fire = scope_over;
+  return &o->scope;
+}
+
+static struct scope *check_scope(lua_State *L) {
+  struct scope_object *o = luaL_checkudata(L, 1, SCOPE_CLASS);
+  return &o->scope;
 }
 
 /* The stack: 1 the scope; results or an error above it. */
 static int scoped_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
-  struct scope *s = luaL_checkudata(L, 1, SCOPE_CLASS);
+  struct scope *s = check_scope(L);
   bool own =
       status != LUA_OK && status != LUA_YIELD && scope_is_error(L, -1, s);
   scope_leave(rt_get(L), s);
@@ -196,10 +215,9 @@ static void check_function(lua_State *L, int arg, const char *usage) {
 
 static int call_until(lua_State *L, struct task *t, uint64_t until) {
   struct scope *s = scope_new(L);
-  s->deadline.fire = scope_over;
   lua_replace(L, 1);
   scope_enter(t, s);
-  if (deadline_at(&t->rt->proactor, &s->deadline, until) < 0) {
+  if (deadline_at(&t->rt->proactor, &object_of(s)->deadline, until) < 0) {
     scope_leave(t->rt, s);
     return luaL_error(L, "not enough memory");
   }
@@ -235,7 +253,7 @@ static int l_shield(lua_State *L) {
 
 /* Nobody can leave it any more: its coroutine is gone. */
 static int scope_gc(lua_State *L) {
-  struct scope *s = luaL_checkudata(L, 1, SCOPE_CLASS);
+  struct scope *s = check_scope(L);
   struct runtime *rt = rt_get(L);
   if (rt->closed) return 0;
   scope_leave(rt, s);

@@ -1,8 +1,9 @@
 /* lua_task.c - tasks as Lua sees them: spawning, awaiting, naming.
  *
- * A task is a userdata that holds its coroutine; the executor's table keeps
- * it alive while it lives, a handle in Lua afterwards. Results stay on the
- * coroutine's stack, so ending a task allocates nothing.
+ * A task is a userdata that holds its coroutine; a table of the live ones
+ * keeps it alive while it lives, a handle in Lua afterwards. Results stay on
+ * the coroutine's stack, so ending a task allocates nothing. What few tasks
+ * have (a name, the traceback of a failure) is in a table made when needed.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
@@ -10,13 +11,14 @@
 
 #include "lua_core.h"
 
+enum { NAME_LENGTH = 23 };
+
 /* -- making -- */
 
 /* The nearest Lua function: spawn may be called through pcall. */
 static bool find_place(lua_State *L, lua_Debug *ar) {
   for (int level = 1; level <= 4 && lua_getstack(L, level, ar); level++)
-    if (lua_getinfo(L, "l", ar) && ar->currentline >= 0)
-      return lua_getinfo(L, "S", ar);
+    if (lua_getinfo(L, "Sl", ar) && ar->currentline >= 0) return true;
   return false;
 }
 
@@ -31,7 +33,6 @@ static void note_place(lua_State *L, struct task *t) {
 
 static void task_init(struct task *t, struct runtime *rt) {
   memset(t, 0, sizeof *t);
-  link_init(&t->ready);
   link_init(&t->all);
   link_init(&t->member);
   link_init(&t->wait.waiter.link);
@@ -41,33 +42,53 @@ static void task_init(struct task *t, struct runtime *rt) {
   t->base.task = t;
 }
 
+/* Into the table of live ones: the task on top of L. Free slots are a list in
+ * the table itself. */
+static void anchor(lua_State *L, struct task *t) {
+  struct runtime *rt = t->rt;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->live_ref);
+  lua_Integer next = 0;
+  if (rt->free_slot) {
+    lua_rawgeti(L, -1, rt->free_slot);
+    next = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+  t->slot = rt->free_slot ? rt->free_slot : rt->slots + 1;
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  if (t->slot > rt->slots) rt->slots = t->slot;
+  rt->free_slot = (int)next;
+}
+
+void task_unanchor(lua_State *L, struct task *t) {
+  struct runtime *rt = t->rt;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->live_ref);
+  lua_pushinteger(L, rt->free_slot);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  rt->free_slot = t->slot;
+}
+
 /* All that can fail first; then the task exists for everybody at once. */
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
                         struct group *group) {
-  struct task *t = lua_newuserdatauv(L, sizeof *t, 3);
+  struct task *t = lua_newuserdatauv(L, sizeof *t, 1);
   task_init(t, rt);
-  luaL_setmetatable(L, TASK_CLASS);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->class_ref);
+  lua_setmetatable(L, -2);
   lua_State *co = lua_newthread(L);
-  lua_setiuservalue(L, -2, TASK_UV_CO);
-  if (!lua_checkstack(co, nargs + 4)) luaL_error(L, "too many arguments");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->live_ref);
-  lua_pushvalue(L, -2);
-  t->slot = luaL_ref(L, -2);
-  if (ptrmap_set(&rt->coroutines, co, t) < 0) {
-    luaL_unref(L, -1, t->slot);
-    luaL_error(L, "not enough memory");
-  }
-  lua_pop(L, 1);
-  lua_pushcfunction(co, executor_task_main());
+  lua_setiuservalue(L, -2, 1);
+  if (!lua_checkstack(co, nargs + 8)) luaL_error(L, "too many arguments");
+  anchor(L, t);
+  executor_push_main(co, t);
   lua_insert(L, -(nargs + 2)); /* the task below its function */
   lua_xmove(L, co, nargs + 1);
   t->co = co;
-  t->nargs = nargs + 1;
   t->id = ++rt->last_id;
-  t->state = TASK_READY;
   note_place(L, t);
   list_push(&rt->tasks, &t->all);
-  list_push(&rt->ready, &t->ready);
+  task_make_ready(t);
   rt->live++;
   group_join(group, t);
   return t;
@@ -90,10 +111,34 @@ void task_push(lua_State *L, struct task *t) {
 void task_label(const struct task *t, char *into, size_t len) {
   if (!t->co)
     snprintf(into, len, "main chunk");
-  else if (t->name[0])
+  else if (t->name && t->name[0])
     snprintf(into, len, "#%u \"%s\" (%s:%d)", t->id, t->name, t->file, t->line);
   else
     snprintf(into, len, "#%u (%s:%d)", t->id, t->file, t->line);
+}
+
+/* -- what few tasks have -- */
+
+void task_set_extra(lua_State *L, int idx, enum task_extra what) {
+  idx = lua_absindex(L, idx);
+  if (lua_getiuservalue(L, idx, 1) != LUA_TTABLE) {
+    lua_createtable(L, EXTRA_NAME, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, EXTRA_CO);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, idx, 1);
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, what);
+  lua_pop(L, 1);
+}
+
+void task_get_extra(lua_State *L, int idx, enum task_extra what) {
+  if (lua_getiuservalue(L, idx, 1) == LUA_TTABLE)
+    lua_rawgeti(L, -1, what);
+  else
+    lua_pushnil(L);
+  lua_remove(L, -2);
 }
 
 /* -- ending -- */
@@ -135,7 +180,7 @@ void task_push_traceback(lua_State *L, struct task *t) {
     lua_pushnil(L);
     return;
   }
-  lua_getiuservalue(L, -1, TASK_UV_TRACE);
+  task_get_extra(L, -1, EXTRA_TRACE);
   lua_remove(L, -2);
 }
 
@@ -207,11 +252,15 @@ static int l_status(lua_State *L) {
 static int l_name(lua_State *L) {
   struct task *t = check_task(L, 1);
   if (!lua_isnoneornil(L, 2)) {
-    snprintf(t->name, sizeof t->name, "%s", luaL_checkstring(L, 2));
+    const char *name = luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    name = lua_pushlstring(L, name, strnlen(name, NAME_LENGTH));
+    task_set_extra(L, 1, EXTRA_NAME);
+    t->name = name; /* the string that the table keeps */
     lua_settop(L, 1);
     return 1;
   }
-  lua_pushstring(L, t->name);
+  lua_pushstring(L, t->name ? t->name : "");
   return 1;
 }
 
@@ -233,7 +282,7 @@ static int l_background(lua_State *L) {
 static int l_traceback(lua_State *L) {
   struct task *t = check_task(L, 1);
   if (task_done(t))
-    lua_getiuservalue(L, 1, TASK_UV_TRACE);
+    task_get_extra(L, 1, EXTRA_TRACE);
   else
     task_push_traceback(L, t);
   return 1;
@@ -285,5 +334,7 @@ void open_task(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"tasks", l_tasks}, {"current", l_current}, {NULL, NULL}};
   make_class(L, TASK_CLASS, methods, meta);
+  luaL_getmetatable(L, TASK_CLASS);
+  rt_get(L)->class_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   add_functions(L, functions);
 }

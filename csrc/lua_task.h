@@ -48,7 +48,8 @@ struct wait_class {
 };
 
 struct wait {
-  struct waiter waiter; /* in the list of what is awaited */
+  struct waiter waiter; /* in the list of what is awaited, or, when the task
+                           waits for nothing, in the ready queue */
   const struct wait_class *class;
   void *subject;
   struct deadline limit;
@@ -58,12 +59,11 @@ struct wait {
   uint8_t asked;     /* ... that was asked for and has not happened yet */
 };
 
-/* Something that can be cancelled as one. A stack, innermost first. */
+/* Something that can be cancelled as one. A stack, innermost first; the last
+ * is the task's own, the others are objects of lua_scope.c. */
 struct scope {
   struct scope *outer;
-  struct task *task;       /* whose stack it is on; NULL: on none */
-  const lua_State *holder; /* the suspended coroutine it left the stack with */
-  struct deadline deadline;
+  struct task *task; /* whose stack it is on; NULL: on none */
   bool cancelled;
   bool shield;   /* nothing from outside reaches in */
   int error_ref; /* registry: its error object, once made; 0: not yet */
@@ -80,17 +80,13 @@ struct group {
   struct task *main;      /* run's fn */
 };
 
+/* What every resume and await touches comes first. Its userdata has one user
+ * value: the coroutine, or a table of it and what few tasks have. */
 struct task {
-  struct link ready, all, member;
-  struct runtime *rt;
-  lua_State *co; /* NULL: the root */
-  struct group *group;
-  struct scope base, *scope;
   struct wait wait;
-  struct list watchers; /* struct waiter: who awaits this task */
-  uint32_t id;
-  int slot;  /* in runtime.live_ref */
-  int nargs; /* for the first resume */
+  lua_State *co; /* NULL: the root */
+  struct runtime *rt;
+  struct scope *scope; /* the innermost */
   uint8_t state;
   bool awaiting; /* the runtime's own yield is under way */
   bool started, background, observed, doomed;
@@ -98,15 +94,23 @@ struct task {
   bool looked_at;       /* select was watching when it failed */
   bool handler;         /* its failure is nobody's */
   bool maybe_cancelled; /* some scope of it is, or was */
+  uint16_t budget;      /* awaits satisfied without yielding */
   unsigned swallowed;   /* cancellations raised and caught */
-  unsigned budget;      /* awaits satisfied without yielding */
-  char name[24];
-  char file[36]; /* of spawn, the end of its name; "": called from C */
+  uint32_t id;
+  int slot; /* in runtime.live_ref */
   int line;
+  struct link all, member;
+  struct group *group;
+  struct list watchers; /* struct waiter: who awaits this task */
+  struct scope base;
+  const char *name; /* kept by its table; NULL: none */
+  char file[36];    /* of spawn, the end of its name; "": called from C */
 };
 
 #define TASK_CLASS "proa.task"
-enum { TASK_UV_CO = 1, TASK_UV_TRACE = 2, TASK_UV_GROUP = 3 };
+
+/* What is kept in a task's table, by number. */
+enum task_extra { EXTRA_CO = 1, EXTRA_TRACE, EXTRA_GROUP, EXTRA_NAME };
 
 /* -- awaiting, for C functions that Lua calls -- */
 
@@ -159,6 +163,14 @@ static inline bool task_done(const struct task *t) {
 int task_push_results(lua_State *L, struct task *t);
 /* Push its record; it is live. */
 void task_push(lua_State *L, struct task *t);
+/* It has ended: out of the table of live ones. Needs two places on L. */
+void task_unanchor(lua_State *L, struct task *t);
+/* Take the value on top into the table of the task at idx. */
+void task_set_extra(lua_State *L, int idx, enum task_extra what);
+/* Push it, or nil. */
+void task_get_extra(lua_State *L, int idx, enum task_extra what);
+/* It is in no list: into the ready queue. */
+void task_make_ready(struct task *t);
 /* Text: "#3 name (file:line)". */
 void task_label(const struct task *t, char *into, size_t len);
 /* Push a traceback of where it is, or was when it failed. */
@@ -167,7 +179,11 @@ void task_push_traceback(lua_State *L, struct task *t);
 /* -- executor -- */
 
 void executor_init(struct runtime *rt);
-lua_CFunction executor_task_main(void);
+/* Push onto a new coroutine what its first resume runs, the function and its
+ * arguments still to follow. */
+void executor_push_main(lua_State *co, struct task *t);
+/* The task whose own coroutine this is, which is suspended, or NULL. */
+struct task *executor_task_of(lua_State *L, lua_State *co);
 /* Run tasks and I/O once; the caller is the root. */
 int executor_turn(lua_State *L, struct runtime *rt, bool wait);
 /* Run the loop until the root's wait has ended; raises what ended it by

@@ -58,11 +58,10 @@ void *ptrmap_get(const struct ptrmap *m, const void *key) {
   return e->key ? e->value : NULL;
 }
 
-const void *ptrmap_find(const struct ptrmap *m, const void *value,
-                        const void *but) {
+const void *ptrmap_find(const struct ptrmap *m, const void *value) {
   for (size_t i = 0; i < m->cap; i++) {
     const struct ptrmap_entry *e = &m->entries[i];
-    if (e->key && e->value == value && e->key != but) return e->key;
+    if (e->key && e->value == value) return e->key;
   }
   return NULL;
 }

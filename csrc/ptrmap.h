@@ -2,7 +2,7 @@
  *
  * Open addressing, linear probing, no tombstones (deletion shifts back). The
  * map owns its array, neither keys nor values. The executor keeps here which
- * coroutine belongs to which task, because Lua offers no field for it that
+ * coroutine inside a task awaits, because Lua offers no field for it that
  * another library could not use as well.
  *
  * SPDX-License-Identifier: MIT */
@@ -29,9 +29,8 @@ int ptrmap_set(struct ptrmap *m, const void *key, void *value);
 /* The value, or NULL. */
 void *ptrmap_get(const struct ptrmap *m, const void *key);
 
-/* Some key that has this value and is not `but`, or NULL. Walks the map. */
-const void *ptrmap_find(const struct ptrmap *m, const void *value,
-                        const void *but);
+/* Some key that has this value, or NULL. Walks the map. */
+const void *ptrmap_find(const struct ptrmap *m, const void *value);
 
 /* Take key out; nothing happens when it is not there. */
 void ptrmap_remove(struct ptrmap *m, const void *key);
