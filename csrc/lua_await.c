@@ -26,7 +26,7 @@ void await_abandon(struct task *t) {
 
 void task_make_ready(struct task *t) {
   t->state = TASK_READY;
-  if (t->co) list_push(&t->rt->ready, &t->wait.waiter.link);
+  if (!task_is_root(t)) list_push(&t->rt->ready, &t->wait.waiter.link);
 }
 
 void task_wake(struct task *t, enum wait_end end) {

@@ -37,11 +37,12 @@ struct runtime {
   uint32_t last_id;
   struct task root;
   struct group root_group, *run_group;
-  struct task *current;     /* whose code runs; NULL between tasks */
-  lua_State *volatile top;  /* the coroutine that runs; for the signal hook */
-  struct ptrmap detached;   /* lua_State -> the scopes it suspended in */
-  struct ptrmap inner;      /* lua_State, not its own -> the task awaiting there */
-  unsigned external; /* waits that something outside this state may end */
+  struct task *current;    /* whose code runs; NULL between tasks */
+  lua_State *volatile top; /* the coroutine that runs; for the signal hook */
+  struct ptrmap detached;  /* lua_State -> the scopes it suspended in */
+  struct ptrmap inner;   /* lua_State, not its own -> the task awaiting there */
+  unsigned external;     /* waits that something outside this state may end */
+  struct task *starting; /* its coroutine is being made */
   bool pumping;
   bool settling; /* the root only waits for what closes */
   uint64_t settle_until;

@@ -115,14 +115,18 @@ struct task *executor_task_of(lua_State *L, lua_State *co) {
  * does. The group stays alive as long as the count may be taken back. */
 void task_report_failure(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
-  if (!lua_checkstack(L, 8) || !lua_checkstack(t->co, 2)) return;
+  if (!lua_checkstack(L, 8) || (t->co && !lua_checkstack(t->co, 2))) return;
   if (rt->on_error_ref == LUA_NOREF && !t->handler) {
     t->counted = true;
     t->group->unobserved++;
   }
   task_get_extra(L, -1, EXTRA_TRACE);
-  lua_pushvalue(t->co, -1);
-  lua_xmove(t->co, L, 1);
+  if (t->co) {
+    lua_pushvalue(t->co, -1);
+    lua_xmove(t->co, L, 1);
+  } else {
+    lua_pushliteral(L, NO_MEMORY);
+  }
   lua_insert(L, -2);
   executor_report(L, t);
 }
@@ -212,6 +216,11 @@ static void after_resume(lua_State *L, struct task *t, int status, int nres) {
 
 static void task_resume(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
+  if (!t->co) {
+    rt->starting = t;
+    task_start(L, t);
+    rt->starting = NULL;
+  }
   int nargs = t->started ? 0 : lua_gettop(t->co) - 1, nres = 0;
   rt->current = t;
   rt->top = t->co;
@@ -237,7 +246,7 @@ static void prefetch_ready(const struct list *ready) {
   const struct link *later = soon->next->next;
   for (int i = 0; i < 2; i++) PREFETCH((const char *)later + i * CACHE_LINE);
   if (soon == &ready->head) return;
-  const char *co = (const char *)task_ready((struct link*)soon)->co;
+  const char *co = (const char *)task_ready((struct link *)soon)->co;
   for (int i = 0; i < STATE_LINES; i++) PREFETCH(co + i * CACHE_LINE);
 }
 
@@ -252,6 +261,28 @@ static void run_ready(lua_State *L, struct runtime *rt) {
     else
       task_resume(L, t);
   }
+}
+
+/* Protected, because making a coroutine may fail: that is its task's failure
+ * alone. */
+static int run_protected(lua_State *L) {
+  run_ready(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* true, or an error that is nobody's is left on top. */
+static bool run_tasks(lua_State *L, struct runtime *rt) {
+  if (list_empty(&rt->ready)) return true;
+  lua_pushcfunction(L, run_protected);
+  lua_pushlightuserdata(L, rt);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
+  struct task *t = rt->starting;
+  if (!t) return false;
+  lua_pop(L, 1);
+  rt->starting = NULL;
+  t->state = TASK_FAILED;
+  task_finish(L, t);
+  return true;
 }
 
 /* -- the loop -- */
@@ -271,8 +302,8 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->pumping = true;
   rt->current = NULL;
   rt->top = NULL;
-  run_ready(L, rt);
-  bool idle = wait && list_empty(&rt->ready) && !rt->interrupted &&
+  bool ran = run_tasks(L, rt);
+  bool idle = ran && wait && list_empty(&rt->ready) && !rt->interrupted &&
               !deadlocked(rt) &&
               (rt->root.state == TASK_WAITING || rt->settling);
   uint64_t until = rt->settling ? rt->settle_until : NEVER_NS;
@@ -281,6 +312,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->pumping = nested;
   rt->current = saved;
   rt->top = saved_top;
+  if (!ran) lua_error(L);
   return r;
 }
 
@@ -435,8 +467,10 @@ void executor_push_dump(lua_State *L, struct runtime *rt) {
     snprintf(text, sizeof text, "\n\ntask %s waits: %s\n", label,
              t->state == TASK_WAITING ? t->wait.class->verb : "no");
     luaL_addstring(&b, text);
-    luaL_traceback(L, t->co, NULL, 0);
-    luaL_addvalue(&b);
+    if (t->co) {
+      luaL_traceback(L, t->co, NULL, 0);
+      luaL_addvalue(&b);
+    }
   }
   luaL_pushresult(&b);
 }

@@ -70,6 +70,41 @@ void task_unanchor(lua_State *L, struct task *t) {
   rt->free_slot = t->slot;
 }
 
+/* A coroutine for the task on top of L, whose function and nargs arguments
+ * are below it, and stay. */
+static lua_State *make_coroutine(lua_State *L, struct task *t, int nargs) {
+  lua_State *co = lua_newthread(L);
+  if (!lua_checkstack(co, nargs + 8)) luaL_error(L, "too many arguments");
+  executor_push_main(co, t);
+  luaL_checkstack(L, nargs + 1, "too many arguments");
+  for (int i = 0; i <= nargs; i++) lua_pushvalue(L, -(nargs + 3));
+  lua_xmove(L, co, nargs + 1);
+  lua_setiuservalue(L, -2, 1);
+  return co;
+}
+
+/* Without arguments the coroutine is made by its first resume: until then a
+ * task is only its record, and then its memory is at hand. A table that it
+ * has been given since (a name) stays. */
+void task_start(lua_State *L, struct task *t) {
+  task_push(L, t);
+  bool table = lua_getiuservalue(L, -1, 1) == LUA_TTABLE;
+  if (table) {
+    lua_rawgeti(L, -1, EXTRA_CO);
+    lua_replace(L, -2);
+  }
+  lua_State *co = lua_newthread(L);
+  executor_push_main(co, t);
+  lua_insert(L, -2);
+  lua_xmove(L, co, 1);
+  if (table)
+    task_set_extra(L, -2, EXTRA_CO);
+  else
+    lua_setiuservalue(L, -2, 1);
+  lua_pop(L, 1);
+  t->co = co;
+}
+
 /* All that can fail first; then the task exists for everybody at once. */
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
                         struct group *group) {
@@ -77,14 +112,15 @@ struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
   task_init(t, rt);
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->class_ref);
   lua_setmetatable(L, -2);
-  lua_State *co = lua_newthread(L);
-  lua_setiuservalue(L, -2, 1);
-  if (!lua_checkstack(co, nargs + 8)) luaL_error(L, "too many arguments");
+  if (nargs) {
+    t->co = make_coroutine(L, t, nargs);
+  } else {
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, 1);
+  }
   anchor(L, t);
-  executor_push_main(co, t);
-  lua_insert(L, -(nargs + 2)); /* the task below its function */
-  lua_xmove(L, co, nargs + 1);
-  t->co = co;
+  lua_replace(L, -(nargs + 2));
+  lua_pop(L, nargs);
   t->id = ++rt->last_id;
   note_place(L, t);
   list_push(&rt->tasks, &t->all);
@@ -108,8 +144,12 @@ void task_push(lua_State *L, struct task *t) {
   lua_remove(L, -2);
 }
 
+bool task_is_root(const struct task *t) {
+  return t == &t->rt->root;
+}
+
 void task_label(const struct task *t, char *into, size_t len) {
-  if (!t->co)
+  if (task_is_root(t))
     snprintf(into, len, "main chunk");
   else if (t->name && t->name[0])
     snprintf(into, len, "#%u \"%s\" (%s:%d)", t->id, t->name, t->file, t->line);
@@ -150,6 +190,7 @@ int task_push_results(lua_State *L, struct task *t) {
   t->counted = false;
   if (t->state == TASK_CANCELLED)
     return push_fail(L, "the task was cancelled", "CANCELLED");
+  if (!t->co) return luaL_error(L, NO_MEMORY);
   int n = lua_gettop(t->co);
   luaL_checkstack(L, n + 1, "too many results");
   if (!lua_checkstack(t->co, n)) luaL_error(L, "not enough memory");
@@ -169,8 +210,12 @@ void task_cancel(struct task *t) {
 
 /* Where it waits, or where it failed. */
 void task_push_traceback(lua_State *L, struct task *t) {
-  if (!t->co || !task_done(t)) {
-    luaL_traceback(L, t->co ? t->co : L, NULL, 0);
+  if (!task_done(t)) {
+    lua_State *co = task_is_root(t) ? L : t->co;
+    if (co)
+      luaL_traceback(L, co, NULL, 0);
+    else
+      lua_pushliteral(L, "stack traceback:");
     return;
   }
   /* An ended task is no longer in the table; a failing one still is. */

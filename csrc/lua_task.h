@@ -81,10 +81,11 @@ struct group {
 };
 
 /* What every resume and await touches comes first. Its userdata has one user
- * value: the coroutine, or a table of it and what few tasks have. */
+ * value: the coroutine, or before there is one the function to run, or a table
+ * of that and of what few tasks have. */
 struct task {
   struct wait wait;
-  lua_State *co; /* NULL: the root */
+  lua_State *co; /* NULL: the root, or not made yet */
   struct runtime *rt;
   struct scope *scope; /* the innermost */
   uint8_t state;
@@ -108,6 +109,7 @@ struct task {
 };
 
 #define TASK_CLASS "proa.task"
+#define NO_MEMORY "not enough memory"
 
 /* What is kept in a task's table, by number. */
 enum task_extra { EXTRA_CO = 1, EXTRA_TRACE, EXTRA_GROUP, EXTRA_NAME };
@@ -161,6 +163,9 @@ static inline bool task_done(const struct task *t) {
 }
 /* Push its results as t:await returns them; raises its error. */
 int task_push_results(lua_State *L, struct task *t);
+/* Make the coroutine of a task that was spawned without arguments; raises
+ * when there is no memory. */
+void task_start(lua_State *L, struct task *t);
 /* Push its record; it is live. */
 void task_push(lua_State *L, struct task *t);
 /* It has ended: out of the table of live ones. Needs two places on L. */
@@ -171,6 +176,7 @@ void task_set_extra(lua_State *L, int idx, enum task_extra what);
 void task_get_extra(lua_State *L, int idx, enum task_extra what);
 /* It is in no list: into the ready queue. */
 void task_make_ready(struct task *t);
+bool task_is_root(const struct task *t);
 /* Text: "#3 name (file:line)". */
 void task_label(const struct task *t, char *into, size_t len);
 /* Push a traceback of where it is, or was when it failed. */
