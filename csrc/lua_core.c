@@ -8,7 +8,6 @@
 #include "lua_core.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +22,10 @@ static const char runtime_key = 0, module_key = 0;
 
 /* -- fork (O8): the child's copy of the ring is not to be touched -- */
 
-static atomic_uint forks;
+atomic_uint rt_forks;
 
 static void count_fork(void) {
-  atomic_fetch_add(&forks, 1);
+  atomic_fetch_add(&rt_forks, 1);
 }
 
 /* -- access -- */
@@ -49,7 +48,7 @@ void rt_push(lua_State *L) {
 }
 
 static bool forked(const struct runtime *rt) {
-  return rt->forks != atomic_load_explicit(&forks, memory_order_relaxed);
+  return rt->forks != atomic_load_explicit(&rt_forks, memory_order_relaxed);
 }
 
 bool rt_gone(const struct runtime *rt) {
@@ -84,7 +83,7 @@ static void keep_heap_top(void) {
   free(block);
 }
 
-struct runtime *rt_open(lua_State *L) {
+struct runtime *rt_open_now(lua_State *L) {
   struct runtime *rt = rt_get(L);
   if (rt->closed) luaL_error(L, "proa: this Lua state is closing");
   if (rt->open && forked(rt))
@@ -95,7 +94,7 @@ struct runtime *rt_open(lua_State *L) {
   choose_driver(rt);
   int r = proactor_open(&rt->proactor, &rt->options);
   if (r < 0) open_failed(L, rt, r);
-  rt->forks = atomic_load(&forks);
+  rt->forks = atomic_load(&rt_forks);
   rt->open = true;
   keep_heap_top();
   signals_open(rt);
@@ -399,6 +398,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   add_functions(L, functions);
   open_executor(L);
   open_run(L);
+  open_report(L);
   open_task(L);
   open_scope(L);
   open_coroutine(L);
@@ -413,5 +413,6 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_proactor(L);
   open_signal(L);
   open_select(L);
+  open_watch(L);
   return 1;
 }

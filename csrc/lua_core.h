@@ -13,6 +13,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "lua_task.h"
 #include "proactor.h"
@@ -73,7 +74,15 @@ static inline struct runtime *rt_get(lua_State *L) {
 /* Push it as it is kept in upvalues. */
 void rt_push(lua_State *L);
 /* The same, open for use; raises after close or fork or when it can't open. */
-struct runtime *rt_open(lua_State *L);
+struct runtime *rt_open_now(lua_State *L);
+extern atomic_uint rt_forks; /* of this process */
+static inline struct runtime *rt_open(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  bool usable =
+      rt->open && !rt->closed &&
+      rt->forks == atomic_load_explicit(&rt_forks, memory_order_relaxed);
+  return usable ? rt : rt_open_now(L);
+}
 struct proactor *rt_proactor(lua_State *L);
 
 /* true: handles of this state are closed for good (lua_close, fork). */
@@ -111,6 +120,7 @@ void release_anchor(void *rt, int anchor);
 /* -- the other files, in luaopen order -- */
 
 void open_executor(lua_State *L); /* run, spawn, tasks, sleep ... */
+void open_report(lua_State *L);   /* on_error */
 void open_task(lua_State *L);
 void open_run(lua_State *L);       /* run, stop */
 void open_scope(lua_State *L);     /* timeout, shield */
@@ -126,6 +136,7 @@ void open_listener(lua_State *L);
 void open_proactor(lua_State *L);
 void open_signal(lua_State *L);
 void open_select(lua_State *L);
+void open_watch(lua_State *L);
 
 /* Close a coroutine: its <close> variables run. */
 static inline int close_thread(lua_State *co, lua_State *from) {

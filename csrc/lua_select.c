@@ -2,9 +2,12 @@
  *
  * core.wait_any waits on tasks, futures and listeners at once and tells which
  * is ready; it takes nothing, so what it does not choose loses nothing.
- * select, all, any and race are put together from it in lua/proa/combine.lua.
+ * select and race are put together from it in lua/proa/combine.lua; all and
+ * any take one after another and use lua_watch.c.
  *
  * SPDX-License-Identifier: MIT */
+#include "lua_select.h"
+
 #include "lua_core.h"
 #include "lua_future.h"
 #include "lua_listener.h"
@@ -20,8 +23,7 @@ struct any {
   struct node nodes[];
 };
 
-/* What is ready now? -1: this can't be waited for. */
-static int is_ready(lua_State *L, int idx) {
+int select_ready(lua_State *L, int idx) {
   struct task *t = task_test(L, idx);
   if (t) return task_done(t);
   struct future *f = luaL_testudata(L, idx, FUTURE_CLASS);
@@ -31,19 +33,49 @@ static int is_ready(lua_State *L, int idx) {
   return -1;
 }
 
-static struct list *waiters_of(lua_State *L, int idx, struct node *node) {
+struct listener *select_link(lua_State *L, int idx, struct waiter *w) {
   struct task *t = task_test(L, idx);
-  if (t) return &t->watchers;
-  struct future *f = luaL_testudata(L, idx, FUTURE_CLASS);
-  if (f) return &f->waiters;
+  struct future *f = t ? NULL : luaL_testudata(L, idx, FUTURE_CLASS);
+  if (t || f) {
+    list_push(t ? &t->watchers : &f->waiters, &w->link);
+    return NULL;
+  }
   struct lua_listener *l = luaL_testudata(L, idx, LISTENER_CLASS);
-  node->listener = l->l;
-  return &l->l->waiters;
+  list_push(&l->l->waiters, &w->link);
+  listener_arm(l->l);
+  return l->l;
 }
 
-static bool is_external(lua_State *L, int idx) {
+bool select_external(lua_State *L, int idx) {
+  if (task_test(L, idx)) return false;
   struct future *f = luaL_testudata(L, idx, FUTURE_CLASS);
   return f ? f->op != NULL : luaL_testudata(L, idx, LISTENER_CLASS) != NULL;
+}
+
+void select_leave(lua_State *L, int idx) {
+  struct task *t = task_test(L, idx);
+  if (!t) {
+    struct lua_listener *o = luaL_testudata(L, idx, LISTENER_CLASS);
+    if (o && o->l) listener_pass_on(o->l);
+    return;
+  }
+  lua_pushvalue(L, idx);
+  if (t->state == TASK_FAILED && t->looked_at && !t->observed)
+    task_report_failure(L, t);
+  t->looked_at = false;
+  lua_pop(L, 1);
+}
+
+void select_check_list(lua_State *L, int idx, int n) {
+  for (int i = 1; i <= n; i++) {
+    lua_rawgeti(L, idx, i);
+    if (select_ready(L, -1) < 0)
+      luaL_error(L,
+                 "cannot wait for a %s: a task, a future or a listener "
+                 "expected",
+                 luaL_typename(L, -1));
+    lua_pop(L, 1);
+  }
 }
 
 /* -- the wait -- */
@@ -75,7 +107,7 @@ static const struct wait_class waits_any_io = {
 static int push_first_ready(lua_State *L, int n) {
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, 1, i);
-    bool ready = is_ready(L, -1) == 1;
+    bool ready = select_ready(L, -1) == 1;
     lua_pop(L, 1);
     if (!ready) continue;
     lua_pushinteger(L, i);
@@ -84,29 +116,13 @@ static int push_first_ready(lua_State *L, int n) {
   return 0;
 }
 
-/* A listener that woke us and is not chosen: another waiter may take. */
-static void pass_on_others(lua_State *L, int n, lua_Integer chosen) {
-  for (int i = 1; i <= n; i++) {
-    if (i == chosen) continue;
-    lua_rawgeti(L, 1, i);
-    struct lua_listener *o = luaL_testudata(L, -1, LISTENER_CLASS);
-    if (o && o->l) listener_pass_on(o->l);
-    lua_pop(L, 1);
-  }
-}
-
 static int wait_nodes(lua_State *L, struct task *t);
 
-/* Tasks that failed while this looked, and are not chosen: nobody else was
- * told. */
-static void report_others(lua_State *L, int n, lua_Integer chosen) {
+static void leave_others(lua_State *L, int n, lua_Integer chosen) {
   for (int i = 1; i <= n; i++) {
     if (i == chosen) continue;
     lua_rawgeti(L, 1, i);
-    struct task *t = task_test(L, -1);
-    if (t && t->state == TASK_FAILED && t->looked_at && !t->observed)
-      task_report_failure(L, t);
-    if (t) t->looked_at = false;
+    select_leave(L, -1);
     lua_pop(L, 1);
   }
 }
@@ -118,15 +134,11 @@ static int any_k(lua_State *L, int status, lua_KContext ctx) {
   struct any *a = lua_touserdata(L, 3);
   lua_settop(L, 3);
   for (int i = 0; i < a->n; i++) link_unlink(&a->nodes[i].waiter.link);
-  if (rt_get(L)->current->wait.end != WAIT_READY) {
-    pass_on_others(L, a->n, 0);
-    report_others(L, a->n, 0);
-  }
+  if (rt_get(L)->current->wait.end != WAIT_READY) leave_others(L, a->n, 0);
   if (await_end(L) == WAIT_TIMEOUT) return 0;
   if (!push_first_ready(L, a->n)) /* another took it first */
     return wait_nodes(L, await_begin(L));
-  pass_on_others(L, a->n, lua_tointeger(L, -1));
-  report_others(L, a->n, lua_tointeger(L, -1));
+  leave_others(L, a->n, lua_tointeger(L, -1));
   return 1;
 }
 
@@ -154,24 +166,11 @@ static bool link_nodes(lua_State *L, struct any *a) {
   for (int i = 0; i < a->n; i++) {
     struct node *node = &a->nodes[i];
     lua_rawgeti(L, 1, i + 1);
-    list_push(waiters_of(L, -1, node), &node->waiter.link);
-    if (node->listener) listener_arm(node->listener);
-    external |= is_external(L, -1);
+    node->listener = select_link(L, -1, &node->waiter);
+    external |= select_external(L, -1);
     lua_pop(L, 1);
   }
   return external;
-}
-
-static void check_list(lua_State *L, int n) {
-  for (int i = 1; i <= n; i++) {
-    lua_rawgeti(L, 1, i);
-    if (is_ready(L, -1) < 0)
-      luaL_error(L,
-                 "cannot wait for a %s: a task, a future or a listener "
-                 "expected",
-                 luaL_typename(L, -1));
-    lua_pop(L, 1);
-  }
 }
 
 static int wait_nodes(lua_State *L, struct task *t) {
@@ -187,7 +186,7 @@ static int l_wait_any(lua_State *L) {
   uint64_t limit = opt_limit(L, 2);
   int n = (int)luaL_len(L, 1);
   lua_settop(L, 1);
-  check_list(L, n);
+  select_check_list(L, 1, n);
   struct task *t = await_begin(L);
   if (push_first_ready(L, n)) return 1;
   lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
@@ -197,7 +196,7 @@ static int l_wait_any(lua_State *L) {
 
 /* ready(x) -> boolean */
 static int l_ready(lua_State *L) {
-  int ready = is_ready(L, 1);
+  int ready = select_ready(L, 1);
   luaL_argcheck(L, ready >= 0, 1, "a task, a future or a listener expected");
   lua_pushboolean(L, ready);
   return 1;

@@ -144,10 +144,6 @@ void task_push(lua_State *L, struct task *t) {
   lua_remove(L, -2);
 }
 
-bool task_is_root(const struct task *t) {
-  return t == &t->rt->root;
-}
-
 void task_label(const struct task *t, char *into, size_t len) {
   if (task_is_root(t))
     snprintf(into, len, "main chunk");

@@ -98,7 +98,7 @@ struct task {
   uint16_t budget;      /* awaits satisfied without yielding */
   unsigned swallowed;   /* cancellations raised and caught */
   uint32_t id;
-  int slot; /* in runtime.live_ref */
+  int slot; /* in runtime.live_ref; 0: the root */
   int line;
   struct link all, member;
   struct group *group;
@@ -176,7 +176,9 @@ void task_set_extra(lua_State *L, int idx, enum task_extra what);
 void task_get_extra(lua_State *L, int idx, enum task_extra what);
 /* It is in no list: into the ready queue. */
 void task_make_ready(struct task *t);
-bool task_is_root(const struct task *t);
+static inline bool task_is_root(const struct task *t) {
+  return !t->slot;
+}
 /* Text: "#3 name (file:line)". */
 void task_label(const struct task *t, char *into, size_t len);
 /* Push a traceback of where it is, or was when it failed. */

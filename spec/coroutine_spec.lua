@@ -187,6 +187,30 @@ describe("a generator in a task", function()
     assert.same({ true, "whole" }, { owner:await() })
   end)
 
+  it("is refused when it is a task's own, however deep that awaits", function()
+    local function deep(n)
+      if n > 0 then return (deep(n - 1)) end
+      proa.sleep(3600)
+    end
+    for _, depth in ipairs { 0, 1, 2, 30, 1000 } do
+      local co
+      local owner = proa.spawn(function()
+        co = coroutine.running()
+        deep(depth)
+      end)
+      helper.turns()
+      local ok, message = coroutine.resume(co)
+      assert.is_false(ok)
+      assert.match("^cannot resume a coroutine that awaits in task #%d+ ",
+        message)
+      assert.match("cannot close a coroutine that awaits in task #%d+",
+        helper.error_of(coroutine.close, co))
+      assert.equal("waiting", owner:status())
+      owner:cancel()
+      owner:await()
+    end
+  end)
+
   it("raises the same through a wrap, with the place", function()
     local gen = coroutine.wrap(function() proa.sleep(0.005) end)
     local owner = proa.spawn(gen)

@@ -137,6 +137,62 @@ describe("all", function()
     assert.same({ 1 }, results)
     assert.same({ [2] = "failed", [3] = "raised" }, errors)
   end)
+
+  it("reports no error that it collects", function()
+    local reports = helper.catch_errors()
+    local function fail() error("both", 0) end
+    local _, errors = proa.all { fail, fail, collect = true }
+    assert.same({ "both", "both" }, errors)
+    assert.equal(0, #reports)
+  end)
+
+  it("reports an error that it leaves to others", function()
+    local reports = helper.catch_errors()
+    local function fail() error("twice", 0) end
+    local a, b = proa.spawn(fail), proa.spawn(fail)
+    assert.equal("twice", helper.error_of(proa.all, { a, b }))
+    assert.equal(1, #reports)
+  end)
+
+  it("takes the lowest of several that fail at once", function()
+    local function entry(name)
+      return function() return nil, name end
+    end
+    local results = table.pack(proa.all {
+      after(3600), entry "b", entry "c", entry "a",
+    })
+    assert.same({ nil, "b", nil, 2, n = 4 }, results)
+  end)
+
+  it("takes one entry twice, and a connection from a listener", function()
+    local listener = assert(proa.net.listen "127.0.0.1:0")
+    local task = proa.spawn(function() return "once" end)
+    local client
+    local results = proa.all {
+      task, listener, task,
+      function() client = proa.net.connect(listener:address()) return true end,
+    }
+    assert.equal("once", results[1])
+    assert.equal("once", results[3])
+    results[2]:close()
+    client:close()
+    listener:close()
+  end)
+
+  it("waits for many in steps, not in squares of them", function()
+    local n, list = 20000, {}
+    for i = 1, n do
+      list[i] = function()
+        proa.yield()
+        return i
+      end
+    end
+    local start = os.clock()
+    local results = proa.all(list)
+    assert.equal(n, #results)
+    assert.equal(n, results[n])
+    assert.is_true(os.clock() - start < 5)
+  end)
 end)
 
 describe("any", function()

@@ -128,6 +128,40 @@ describe("a task", function()
     assert.match("^long long", task:name())
   end)
 
+  it("keeps name, traceback and results apart", function()
+    local reports = helper.catch_errors()
+    local early = proa.spawn(function() error("early", 0) end):name "first"
+    local late = proa.spawn(function(...)
+      proa.current():name "second"
+      proa.sleep(0)
+      return ...
+    end, 1, nil, 3, nil)
+    assert.equal("stack traceback:", early:traceback())
+    assert.equal("early", helper.error_of(early.await, early))
+    assert.match("task_spec", early:traceback())
+    collectgarbage()
+    assert.equal("first", early:name())
+    assert.same({ 1, nil, 3, nil, n = 4 }, table.pack(late:await()))
+    assert.equal("second", late:name())
+    assert.is_nil(late:traceback())
+    assert.equal(0, #reports)
+  end)
+
+  it("takes the place of an ended one in the list, last", function()
+    local kept = proa.spawn(proa.sleep, 60)
+    for _ = 1, 3 do
+      local batch = {}
+      for i = 1, 5 do batch[i] = proa.spawn(function() return i end) end
+      for i = 1, 5 do assert.equal(i, batch[i]:await()) end
+    end
+    local last = proa.spawn(proa.sleep, 60)
+    local list = proa.tasks()
+    assert.equal(kept, list[#list - 1])
+    assert.equal(last, list[#list])
+    kept:cancel()
+    last:cancel()
+  end)
+
   it("has a number of its own", function()
     local a, b = proa.spawn(function() end), proa.spawn(function() end)
     assert.is_true(math.type(a:id()) == "integer" and a:id() < b:id())

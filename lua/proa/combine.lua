@@ -2,7 +2,8 @@
 -- Entries are tasks, futures, listeners or functions; functions become tasks
 -- that belong to the call: what it started and nobody needs any more is
 -- cancelled before it returns, what it was given is only no longer waited
--- for. Built on core.wait_any, which takes nothing from what it watches.
+-- for. Built on core.wait_any and core.watch, which take nothing from what
+-- they look at.
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
@@ -110,21 +111,6 @@ local function started_list(list, start)
   return out
 end
 
---- Remove and return the index of an entry that is ready.
-local function next_ready(waiting, indices)
-  local at = core.wait_any(waiting)
-  local entry, index = waiting[at], indices[at]
-  table.remove(waiting, at)
-  table.remove(indices, at)
-  return entry, index
-end
-
-local function numbers(n)
-  local out = {}
-  for i = 1, n do out[i] = i end
-  return out
-end
-
 --- pcall's results of an entry, packed without the flag.
 local function outcome(entry)
   local results = table.pack(pcall(take, entry))
@@ -139,11 +125,11 @@ end
 ---  index for the first failure; with collect: results, errors by index
 function combine.all(list)
   return with_started(function(start)
-    local waiting = started_list(list, start)
-    local indices, out, errors = numbers(#waiting), {}, {}
-    while #waiting > 0 do
-      local entry, i = next_ready(waiting, indices)
-      local results, raised = outcome(entry)
+    local entries, out, errors = started_list(list, start), {}, {}
+    local watch <close> = core.watch(entries)
+    for _ = 1, #entries do
+      local i = watch:next()
+      local results, raised = outcome(entries[i])
       if not results and not list.collect then error(raised, 0) end
       if results and not failed(results) then
         out[i] = results[1]
@@ -165,11 +151,11 @@ end
 function combine.any(list)
   if #list == 0 then error("any: nothing to wait for", 2) end
   return with_started(function(start)
-    local waiting = started_list(list, start)
-    local indices, last = numbers(#waiting), nil
-    while #waiting > 0 do
-      local entry, i = next_ready(waiting, indices)
-      local results, raised = outcome(entry)
+    local entries, last = started_list(list, start), nil
+    local watch <close> = core.watch(entries)
+    for _ = 1, #entries do
+      local i = watch:next()
+      local results, raised = outcome(entries[i])
       if results and not failed(results) then
         return table.unpack(results, 1, results.n)
       end
