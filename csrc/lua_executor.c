@@ -241,12 +241,12 @@ static struct task *task_ready(struct link *k) {
 
 /* With many tasks, resuming one is mostly waiting for its memory. What the
  * next few will touch is asked for while this one runs. */
-static void prefetch_ready(const struct list *ready) {
-  const struct link *soon = ready->head.next->next->next;
-  const struct link *later = soon->next->next;
+static void prefetch_ready(struct list *ready) {
+  struct link *soon = ready->head.next->next->next, *later = soon->next->next;
   for (int i = 0; i < 2; i++) PREFETCH((const char *)later + i * CACHE_LINE);
   if (soon == &ready->head) return;
-  const char *co = (const char *)task_ready((struct link *)soon)->co;
+  const char *co = (const char *)task_ready(soon)->co;
+  if (!co) return;
   for (int i = 0; i < STATE_LINES; i++) PREFETCH(co + i * CACHE_LINE);
 }
 
