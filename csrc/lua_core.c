@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "errname.h"
+#include "malloc_hint.h"
 
 static const char runtime_key = 0, module_key = 0;
 
@@ -73,16 +74,6 @@ static void choose_driver(struct runtime *rt) {
     rt->options.with.seed = strtoull(seed, NULL, 10);
 }
 
-/* glibc gives memory at the top of its heap back to the kernel as soon as
- * 128 KiB of it are free, and takes the page faults again with the next
- * message: for 16 KiB messages an eighth of the whole cost. A mapped block
- * that is freed teaches it to keep twice that much (mallopt(3),
- * M_TRIM_THRESHOLD), unless the user has set these things. */
-static void keep_heap_top(void) {
-  void *volatile block = malloc(4 << 20);
-  free(block);
-}
-
 struct runtime *rt_open_now(lua_State *L) {
   struct runtime *rt = rt_get(L);
   if (rt->closed) luaL_error(L, "proa: this Lua state is closing");
@@ -96,7 +87,7 @@ struct runtime *rt_open_now(lua_State *L) {
   if (r < 0) open_failed(L, rt, r);
   rt->forks = atomic_load(&rt_forks);
   rt->open = true;
-  keep_heap_top();
+  malloc_hint_reuse();
   signals_open(rt);
   return rt;
 }

@@ -10,6 +10,9 @@
 #include <string.h>
 
 #include "lua_core.h"
+#include "malloc_hint.h"
+
+enum { MANY = 1000 }; /* live tasks; their memory is worth asking for */
 
 enum { NAME_LENGTH = 23 };
 
@@ -94,6 +97,7 @@ void task_start(lua_State *L, struct task *t) {
     lua_replace(L, -2);
   }
   lua_State *co = lua_newthread(L);
+  if (t->rt->live > MANY) malloc_hint_growth(co);
   executor_push_main(co, t);
   lua_insert(L, -2);
   lua_xmove(L, co, 1);
@@ -109,6 +113,7 @@ void task_start(lua_State *L, struct task *t) {
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
                         struct group *group) {
   struct task *t = lua_newuserdatauv(L, sizeof *t, 1);
+  if (rt->live > MANY) malloc_hint_growth(t);
   task_init(t, rt);
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->class_ref);
   lua_setmetatable(L, -2);
