@@ -1,36 +1,20 @@
 --- examples_spec.lua: the examples print what they say, and so does README.md.
 -- Each example opens with a comment whose "Prints" lines are what it prints;
 -- the README marks what runs, what is typed, and what comes of it. They run
--- in processes of their own, as people run them; a simulated server and its
--- clients share one process, because they share one simulated network.
+-- in processes of their own, as people run them. The servers among them are in
+-- example_servers_spec.lua.
 -- SPDX-License-Identifier: MIT
 
+local example = require "spec.example"
 local helper = require "spec.helper"
 local proa = require "proa"
 
--- An interpreter as the tests run in, for a child whose output is awaited
--- line by line.
-local interpreter = (os.getenv "PROA_LUA" or ""):match ".+" or "lua5.4"
-
---- The lines below "Prints" in an example's first comment.
-local function promised(path)
-  local header = helper.read_file(path):match "^(.-)%-%- SPDX"
-  local lines = header:match "%-%- Prints[^\n]*:\n(.*)"
-  return (lines:gsub("%-%-   ", ""):gsub("%-%- [^\n]*\n", ""))
-end
-
---- Run an example in a child process, with arguments.
-local function run(name, ...)
-  local words = table.pack(...)
-  for i, word in ipairs(words) do words[i] = ("%q"):format(word) end
-  return helper.lua(("arg = { [0] = 'x', %s }\ndofile 'examples/%s.lua'")
-    :format(table.concat(words, ", "), name))
-end
+local promised, run = example.promised, example.run
 
 local function prints_what_it_says(name)
   helper.it_main(name .. " prints what it says", function()
     local output, status = run(name)
-    assert.equal(promised("examples/" .. name .. ".lua"), output)
+    assert.equal(promised(name), output)
     assert.equal(0, status)
   end)
 end
@@ -47,7 +31,7 @@ describe("the example", function()
       return (text:gsub("%.+([!#])", "%1"):gsub(" +", " ")
         :gsub("%d%.%d%d s", "N s"))
     end
-    assert.equal(shape(promised "examples/three_ways.lua"), shape(output))
+    assert.equal(shape(promised "three_ways"), shape(output))
     if helper.driver == "sim" then return end -- its clock is another
     local totals = {}
     for total in output:gmatch "(%d+%.%d+) s" do
@@ -68,93 +52,91 @@ describe("the example", function()
     assert.equal(1, status)
   end)
 
-  helper.it_main("echo_server and echo_client talk in one process", function()
+  helper.it_main("parallel_connect tells who answers and who does not", function()
+    -- the kernel completes no connection that its backlog has no room for
     local output, status = helper.lua [[
       local proa = require "proa"
       local print = print
-      local function clients(address)
-        for i = 1, 2 do
-          arg = { [0] = "x", address, "client " .. i }
-          dofile "examples/echo_client.lua"
+      local function listen() return assert(proa.net.listen "127.0.0.1:0") end
+      local open, closed = listen(), listen()
+      local silent = assert(proa.net.listen("127.0.0.1:0", { backlog = 1 }))
+      local full = { assert(proa.net.connect(silent:address())),
+        assert(proa.net.connect(silent:address())) }
+      local names = { [open:address()] = "127.0.0.1:7000",
+        [closed:address()] = "127.0.0.1:7001",
+        [silent:address()] = "192.0.2.1:80" }
+      arg = { [0] = "x", open:address(), closed:address(), silent:address() }
+      closed:close()
+      proa.sleep(0)
+      function _G.print(line)
+        local address, message = line:match "^(127%S+) +(.*)"
+        if address then
+          line = ("%-23s %s"):format(names[address],
+            (message:gsub("127.0.0.1:%d+", names)))
         end
-        os.execute "kill -TERM $PPID"
+        print((line:gsub("[%d.]+ ms", "N ms"):gsub("3%.%d+ s", "N s")))
       end
-      function _G.print(text)
-        print((text:gsub(":%d+$", ":PORT")))
-        local address = text:match "listening on (.*)"
-        if address then proa.spawn(clients, address) end
-      end
-      arg = { [0] = "x", "0" }
-      dofile "examples/echo_server.lua"
+      dofile "examples/parallel_connect.lua"
     ]]
-    assert.equal([[
-listening on 127.0.0.1:PORT
-client 1
-client 2
-stopped by TERM, connections served: 2
-]], output)
+    -- who is there first is printed first
+    local function sorted(text)
+      local lines = {}
+      for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+      table.sort(lines)
+      return table.concat(lines, "\n")
+    end
+    assert.equal(sorted(promised "parallel_connect"
+      :gsub("[%d.]+ ms", "N ms"):gsub("3%.%d+ s", "N s")), sorted(output))
+    assert.equal(1, status)
+  end)
+
+  helper.it_main("parallel_connect has 50 under way at most", function()
+    local output, status = helper.lua [[
+      local proa = require "proa"
+      local print, connect = print, proa.net.connect
+      local now, most = 0, 0
+      function proa.net.connect(...)
+        now = now + 1
+        most = math.max(most, now)
+        local conn <close> = assert(connect(...))
+        proa.sleep(0.001)
+        now = now - 1
+        return conn
+      end
+      local listener = assert(proa.net.listen "127.0.0.1:0")
+      proa.spawn(listener.serve, listener, function() end):background()
+      arg = { [0] = "x" }
+      for i = 1, 200 do arg[i] = listener:address() end
+      function _G.print(line)
+        if line:find "have answered" then print(line:match "^[^,]*", most) end
+      end
+      dofile "examples/parallel_connect.lua"
+    ]]
+    assert.equal("200 of 200 have answered\t50\n", output)
     assert.equal(0, status)
   end)
-end)
 
--- -- the echo server as its own process; not for the simulation --
-
---- Start it; the first line of the child is its process id.
-local function start_server(address)
-  local child = assert(io.popen(("echo $$; exec env PROA_DRIVER=%s %s " ..
-    "examples/echo_server.lua '%s' 2>&1"):format(helper.driver, interpreter,
-    address)))
-  local pid = child:read "l"
-  local said = child:read "l"
-  return {
-    address = said:match "^listening on (.+)$" or error(said),
-    stop = function(signal)
-      os.execute(("kill -%s %s"):format(signal, pid))
-      local rest = child:read "a"
-      return rest, select(3, child:close())
-    end,
-  }
-end
-
-if helper.driver ~= "sim" then
-  describe("the echo server", function()
-    helper.it_main("serves until TERM and counts", function()
-      local server = start_server "0"
-      assert.equal("hello\n", (run("echo_client", server.address, "hello")))
-      for i = 1, 3 do
-        local conn <close> = assert(proa.net.connect(server.address))
-        conn:write(i)
-        assert.equal(tostring(i), conn:read(1))
-      end
-      local output, status = server.stop "TERM"
-      assert.equal("stopped by TERM, connections served: 4\n", output)
-      assert.equal(0, status)
-    end)
-
-    helper.it_main("gives an idle connection two seconds at most", function()
-      local server = start_server "127.0.0.1:0"
-      local conn <close> = assert(proa.net.connect(server.address))
-      conn:write "x"
-      assert.equal("x", conn:read(1))
-      local before = proa.now()
-      local output, status = server.stop "INT"
-      local took = proa.now() - before
-      assert.equal("stopped by INT, connections served: 1\n", output)
-      assert.equal(0, status)
-      assert.is_true(took > 1.9 and took < 4, took)
-      assert.is_nil(conn:read_some())
-    end)
-
-    helper.it_main("takes a Unix path", function()
-      local address = "unix:" .. helper.temp "socket"
-      local server = start_server(address)
-      assert.equal(address, server.address)
-      assert.equal("over a path\n", (run("echo_client", address, "over a path")))
-      assert.equal("stopped by TERM, connections served: 1\n",
-        (server.stop "TERM"))
-    end)
+  helper.it_main("connection_churn shows that nothing grows", function()
+    local output, status = run("connection_churn", "5000", "20")
+    assert.equal(0, status, output)
+    local header, rows = output:match "^([^\n]*\n)(.*)$"
+    assert.equal(promised "connection_churn":match "^[^\n]*\n",
+      header)
+    local row, number = {}, " *(%d+)"
+    for count, rate, lua, rss, fds in rows:gmatch(number:rep(5) .. "\n") do
+      row[#row + 1] = { count = tonumber(count), rate = tonumber(rate),
+        lua = tonumber(lua), rss = tonumber(rss), fds = tonumber(fds) }
+      assert.equal(500 * #row, row[#row].count)
+      assert.is_true(row[#row].rate > 0)
+      assert.equal(row[1].fds, row[#row].fds, output)
+      assert.is_true(row[#row].lua < 2000, output)
+    end
+    assert.equal(10, #row, output)
+    if not helper.sanitized then
+      assert.is_true(row[10].rss < row[3].rss + 500, output)
+    end
   end)
-end
+end)
 
 -- -- README.md --
 
