@@ -214,8 +214,21 @@ static void after_resume(lua_State *L, struct task *t, int status, int nres) {
   task_finish(L, t);
 }
 
+/* The stock coroutine.resume has run it to its end: it is its own task's no
+ * more. */
+static void task_lost(lua_State *L, struct task *t) {
+  lua_settop(t->co, 0);
+  lua_pushliteral(t->co, "the task's coroutine was resumed by other hands");
+  t->state = TASK_FAILED;
+  task_finish(L, t);
+}
+
 static void task_resume(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
+  if (t->started && lua_status(t->co) != LUA_YIELD) {
+    task_lost(L, t);
+    return;
+  }
   if (!t->co) {
     rt->starting = t;
     task_start(L, t);
@@ -426,8 +439,14 @@ static int l_sleep(lua_State *L) {
   return await_yield(L, t, &waits_sleep, NULL, until, 0, sleep_k);
 }
 
+/* Without a continuation: what is resumed has nothing left to ask. */
 static int l_yield(lua_State *L) {
-  return await_reschedule(L, await_begin(L), 0, sleep_k);
+  struct task *t = await_begin(L);
+  if (!t->co) return await_reschedule(L, t, 0, sleep_k);
+  t->wait.end = WAIT_READY;
+  t->awaiting = true;
+  task_make_ready(t);
+  return lua_yield(L, 0);
 }
 
 static int l_now(lua_State *L) {

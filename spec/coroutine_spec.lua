@@ -109,6 +109,27 @@ describe("coroutine functions", function()
     end
   end)
 
+  it_main("fail a task that the stock ones resumed, and say so", function()
+    local output, status = helper.lua [[
+      local stock = coroutine.resume
+      local proa = require "proa"
+      proa.run(function()
+        local co
+        local task = proa.spawn(function()
+          co = coroutine.running()
+          proa.yield()
+          return "its own"
+        end)
+        proa.yield()
+        stock(co)
+        print(pcall(task.await, task))
+      end)
+      print(proa.stats().tasks)]]
+    assert.equal(0, status, output)
+    assert.equal("false\tthe task's coroutine was resumed by other hands\n0\n",
+      output)
+  end)
+
   it_main("are the stock ones with patch_coroutines = false", function()
     assert.equal("true\ttrue\ttrue\n", helper.lua [[
       local resume, wrap, close =
