@@ -64,12 +64,12 @@ struct runtime {
 
 /* The runtime of this state; the module has been opened. Every function that
  * add_functions and make_class register has it as its first upvalue; from
- * others it is looked up. A first upvalue of ours that is a userdata must be
- * the runtime. */
+ * others, codecs in libraries of their own among them, it is looked up. */
 struct runtime *rt_find(lua_State *L);
 static inline struct runtime *rt_get(lua_State *L) {
   struct runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-  return rt ? rt : rt_find(L);
+  if (rt && lua_rawlen(L, lua_upvalueindex(1)) == sizeof *rt) return rt;
+  return rt_find(L);
 }
 /* Push it as it is kept in upvalues. */
 void rt_push(lua_State *L);

@@ -311,10 +311,10 @@ void open_stream(lua_State *L) {
   add_functions(L, functions);
   luaL_getmetatable(L, STREAM_CLASS);
   lua_getfield(L, -1, "__index");
-  luaL_setfuncs(L, stream_read_methods, 0);
-  luaL_setfuncs(L, stream_write_methods, 0);
-  luaL_setfuncs(L, stream_copy_methods, 0);
-  luaL_setfuncs(L, stream_option_methods, 0);
+  add_functions(L, stream_read_methods);
+  add_functions(L, stream_write_methods);
+  add_functions(L, stream_copy_methods);
+  add_functions(L, stream_option_methods);
   lua_setfield(L, -3, "stream_methods");
   lua_pop(L, 1);
 }
