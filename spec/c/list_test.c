@@ -11,6 +11,7 @@ struct item {
   struct link link;
 };
 
+/* The lists are static as well: the entries would point at what is gone. */
 static struct item items[5];
 
 static struct list filled(struct list *l) {
@@ -31,14 +32,14 @@ static int digits(const struct list *l) {
 }
 
 TEST("a list that was just made is empty") {
-  struct list l = LIST_INIT(&l);
+  static struct list l = LIST_INIT(&l);
   CHECK(list_empty(&l));
   CHECK(list_first(&l) == NULL);
   CHECK(list_pop(&l) == NULL);
 }
 
 TEST("what is pushed leaves in the same order") {
-  struct list l;
+  static struct list l;
   filled(&l);
   CHECK_INT(digits(&l), ==, 1234);
   for (int i = 0; i < 5; i++) CHECK(list_pop(&l) == &items[i].link);
@@ -46,7 +47,7 @@ TEST("what is pushed leaves in the same order") {
 }
 
 TEST("what is pushed to the front leaves first") {
-  struct list l;
+  static struct list l;
   filled(&l);
   struct item nine = {.n = 9};
   link_init(&nine.link);
@@ -55,7 +56,7 @@ TEST("what is pushed to the front leaves first") {
 }
 
 TEST("a link leaves from the middle, and may be unlinked twice") {
-  struct list l;
+  static struct list l;
   filled(&l);
   link_unlink(&items[2].link);
   link_unlink(&items[2].link);
@@ -67,7 +68,7 @@ TEST("a link leaves from the middle, and may be unlinked twice") {
 }
 
 TEST("list_next walks to the end") {
-  struct list l;
+  static struct list l;
   filled(&l);
   int n = 0;
   for (struct link *k = list_first(&l); k; k = list_next(&l, k)) n++;
@@ -75,7 +76,7 @@ TEST("list_next walks to the end") {
 }
 
 TEST("splicing moves all of one list behind another") {
-  struct list a, b = LIST_INIT(&b);
+  static struct list a, b = LIST_INIT(&b);
   filled(&a);
   struct item seven = {.n = 7};
   link_init(&seven.link);
@@ -95,7 +96,7 @@ static void push_twice(void *list) {
 }
 
 TEST("a link that is listed cannot be pushed again") {
-  struct list l;
+  static struct list l;
   filled(&l);
   CHECK(dies(push_twice, &l));
 }
