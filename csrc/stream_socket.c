@@ -8,6 +8,11 @@
  * SPDX-License-Identifier: MIT */
 #include "stream_socket.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+
 enum { PRIVATE_CAP = 16 * 1024 };
 
 struct socket {
@@ -17,8 +22,12 @@ struct socket {
   bool starved;          /* no bytes since it found the pool empty */
   struct chunk *private; /* what a one-shot recv fills: the pool was empty */
   struct op *send;       /* under way, or NULL */
-  struct iovec iov[OUTQ_IOV_MAX];
+};
+
+/* A send of several parts; the op's memory. */
+struct gather {
   struct msghdr msg;
+  struct iovec iov[OUTQ_IOV_MAX];
 };
 
 static struct socket *socket_of(const struct stream *s) {
@@ -177,26 +186,45 @@ static void send_sink(struct op *op, const struct op_result *r) {
   }
 }
 
-static struct op *send_op(struct socket *k, unsigned parts) {
-  struct op *op = proactor_op(k->stream.p, parts == 1 ? &op_send : &op_sendmsg);
+static struct op *send_op(struct socket *k, const struct op_class *class) {
+  struct op *op = proactor_op(k->stream.p, class);
   if (!op) return NULL;
   op->handle = k->handle;
   op->sink = send_sink;
   op->owner = k;
-  for (unsigned i = 0; i < parts; i++) op->io.len += k->iov[i].iov_len;
-  if (parts == 1) {
-    op->io.ptr = k->iov[0].iov_base;
-  } else {
-    k->msg = (struct msghdr){.msg_iov = k->iov, .msg_iovlen = parts};
-    op->arg.msg = &k->msg;
+  return op;
+}
+
+static struct op *send_one(struct socket *k, const struct iovec *iov) {
+  struct op *op = send_op(k, &op_send);
+  if (!op) return NULL;
+  op->io.ptr = iov->iov_base;
+  op->io.len = iov->iov_len;
+  return op;
+}
+
+static struct op *send_parts(struct socket *k, const struct iovec *iov,
+                             unsigned parts) {
+  struct op *op = send_op(k, &op_sendmsg);
+  struct gather *g = NULL;
+  if (op && !fault_point("send_parts")) op->memory = g = malloc(sizeof *g);
+  if (!g) {
+    if (op) proactor_free(k->stream.p, op);
+    return NULL;
   }
+  memcpy(g->iov, iov, parts * sizeof *iov);
+  g->msg = (struct msghdr){.msg_iov = g->iov, .msg_iovlen = parts};
+  op->arg.msg = &g->msg;
+  for (unsigned i = 0; i < parts; i++) op->io.len += iov[i].iov_len;
   return op;
 }
 
 static void socket_send(struct stream *s) {
   struct socket *k = socket_of(s);
+  struct iovec iov[OUTQ_IOV_MAX];
   if (cut_off(k)) return;
-  k->send = send_op(k, outq_lend(&s->out, k->iov));
+  unsigned parts = outq_lend(&s->out, iov);
+  k->send = parts == 1 ? send_one(k, iov) : send_parts(k, iov, parts);
   if (k->send)
     proactor_submit(s->p, k->send);
   else
