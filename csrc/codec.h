@@ -50,7 +50,8 @@ struct codec {
   void (*free)(void *state);
 };
 
-enum { CODEC_ERROR = -5000 }; /* errors of codecs are this and below */
+/* Errors of a codec's own: so many of them, this and below. */
+enum { CODEC_ERROR = -5000, CODEC_ERRORS = 1000 };
 
 /* A stream on top of `below`, which belongs to it from then on: nobody waits
  * there, nobody else will touch it. state is freed with it. NULL: no memory,

@@ -76,6 +76,14 @@ void inq_add_chunk(struct inq *q, struct chunk *c) {
   grow(q, c->end - c->start);
 }
 
+void inq_add_private(struct inq *q, struct chunk *c) {
+  size_t n = c->end - c->start;
+  if (n <= COPY_MAX && inq_append(q, c->data + c->start, n) == 0)
+    chunk_free(q->pool, c);
+  else
+    inq_add_chunk(q, c);
+}
+
 static size_t tail_room(const struct inq *q) {
   struct chunk *c = q->last;
   return c && c->bid < 0 ? c->cap - c->end : 0;
@@ -99,15 +107,26 @@ int inq_append(struct inq *q, const void *bytes, size_t n) {
   return 0;
 }
 
-int inq_unread(struct inq *q, const void *bytes, size_t n) {
-  if (n == 0) return 0;
-  struct chunk *c = chunk_new(q->pool, n);
-  if (!c) return -ENOMEM;
-  memcpy(c->data, bytes, n);
-  c->end = (uint32_t)n;
+/* A chunk before the rest, with room for n bytes at its end: what is put back
+ * in small pieces, the last first, shares it. */
+static struct chunk *room_before(struct inq *q, size_t n) {
+  struct chunk *c = q->first;
+  if (c && c->start >= n) return c;
+  c = chunk_new(q->pool, n);
+  if (!c) return NULL;
+  c->start = c->end = c->cap;
   c->next = q->first;
   q->first = c;
   if (!q->last) q->last = c;
+  return c;
+}
+
+int inq_unread(struct inq *q, const void *bytes, size_t n) {
+  if (n == 0) return 0;
+  struct chunk *c = room_before(q, n);
+  if (!c) return -ENOMEM;
+  c->start -= (uint32_t)n;
+  memcpy(c->data + c->start, bytes, n);
   grow(q, n);
   q->scanned = 0;
   return 0;

@@ -46,6 +46,8 @@ int inq_unread(struct inq *q, const void *bytes, size_t n);
 struct chunk *chunk_new(struct pool *pool, size_t cap);
 void chunk_free(struct pool *pool, struct chunk *c);
 void inq_add_chunk(struct inq *q, struct chunk *c);
+/* The same; but few bytes are copied, and the chunk goes back. */
+void inq_add_private(struct inq *q, struct chunk *c);
 
 /* The first bytes that lie together; *n 0 and NULL when empty. */
 const unsigned char *inq_peek(const struct inq *q, size_t *n);

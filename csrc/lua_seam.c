@@ -10,6 +10,14 @@ static struct stream *seam_check(lua_State *L, int arg) {
   return stream_check_open(L, arg)->s;
 }
 
+/* The limit counts from here, whatever the number of waits. */
+static struct stream *seam_begin(lua_State *L, int arg) {
+  struct lua_stream *o = stream_check_open(L, arg);
+  stream_check_reader(L, o, await_begin(L));
+  o->read_until_ns = await_until(o->rt, o->read_ns);
+  return o->s;
+}
+
 /* -- what has arrived -- */
 
 static const unsigned char *seam_peek(struct stream *s, size_t *n) {
@@ -45,7 +53,6 @@ static int seam_await(lua_State *L, int arg, size_t want, lua_KContext ctx,
                       lua_KFunction k) {
   struct lua_stream *o = stream_check_open(L, arg);
   stream_check_reader(L, o, await_begin(L));
-  o->read_until_ns = await_until(o->rt, o->read_ns);
   return stream_await_bytes(L, o, want, ctx, k);
 }
 
@@ -73,27 +80,40 @@ static bool seam_full(struct stream *s) {
 
 static bool anybody_waits(const struct lua_stream *o) {
   const struct stream *s = o->s;
-  return o->reader || !list_empty(&s->readers) || !list_empty(&s->writers) ||
-         !list_empty(&s->leavers) || !list_empty(&s->flushers);
+  return o->reader || s->turn || !list_empty(&s->readers) ||
+         !list_empty(&s->writers) || !list_empty(&s->leavers) ||
+         !list_empty(&s->flushers) || !list_empty(&s->watchers);
 }
 
-static int seam_wrap(lua_State *L, int arg, const struct codec *codec,
-                     void *state) {
-  struct lua_stream *o = stream_check_open(L, arg);
-  luaL_argcheck(L, !anybody_waits(o), arg, "the stream is in use");
-  luaL_argcheck(L, !o->s->shut, arg, "the stream was shut down");
-  struct anchors anchors = stream_anchors(o->rt);
-  struct stream *s = stream_over_codec(o->s, codec, state, &anchors);
-  if (!s) return -ENOMEM;
+/* NULL, or why it can't be wrapped. */
+static const char *unfit(const struct lua_stream *o) {
+  if (!o) return "proa.stream expected";
+  if (!o->s || rt_gone(o->rt)) return "the stream is closed";
+  if (anybody_waits(o)) return "the stream is in use";
+  return o->s->shut ? "the stream was shut down" : NULL;
+}
+
+static void seam_wrap(lua_State *L, int arg, const struct codec *codec,
+                      void *state) {
+  struct lua_stream *o = luaL_testudata(L, arg, STREAM_CLASS);
+  const char *why = unfit(o);
+  struct stream *s = NULL;
+  if (!why) {
+    struct anchors anchors = stream_anchors(o->rt);
+    s = stream_over_codec(o->s, codec, state, &anchors);
+  }
+  if (!s) codec->free(state);
+  if (why) luaL_argerror(L, arg, why);
+  if (!s) luaL_error(L, "not enough memory");
   s->timed = o->s->timed;
   o->s = s;
-  return 0;
 }
 
 static const struct seam seam = {
     .version = SEAM_VERSION,
     .codec = &codec_calls,
     .check = seam_check,
+    .begin = seam_begin,
     .peek = seam_peek,
     .queued = seam_queued,
     .gather = seam_gather,

@@ -8,7 +8,9 @@
  * opened:
  *
  *   static int read_message(lua_State *L) {           // the stream at 1
- *     struct stream *s = seam->check(L, 1);
+ *     return read_go(L, seam->begin(L, 1));
+ *   }
+ *   static int read_go(lua_State *L, struct stream *s) {
  *     size_t n;
  *     const unsigned char *at = seam->peek(s, &n);
  *     ... parse; seam->consume(s, used); return results; or, unfinished:
@@ -17,7 +19,7 @@
  *   }
  *   static int read_message_k(lua_State *L, int status, lua_KContext ctx) {
  *     int n = seam->awaited(L, "read");
- *     return n ? n : read_message(L);
+ *     return n ? n : read_go(L, seam->check(L, 1));
  *   }
  *
  * SPDX-License-Identifier: MIT */
@@ -39,6 +41,9 @@ struct seam {
 
   /* The open stream at arg; raises. Valid until the next await. */
   struct stream *(*check)(lua_State *L, int arg);
+  /* The same where a call that reads begins: raises where a read would, also
+   * when it need not wait; its limits count from here. */
+  struct stream *(*begin)(lua_State *L, int arg);
 
   /* -- what has arrived; see inq.h -- */
   const unsigned char *(*peek)(struct stream *s, size_t *n);
@@ -51,9 +56,9 @@ struct seam {
   int (*push_end)(lua_State *L, struct stream *s, const char *what);
 
   /* Wait until `want` bytes are queued or nothing more comes, as the one
-   * reader of the stream at arg and within its limits; then k. Raises where a
-   * read would. k calls awaited first: 0, or the number of results that say
-   * why there is nothing (TIMEOUT, CLOSED, LIMIT). */
+   * reader of the stream at arg and within the limits of the call that began;
+   * then k. k calls awaited first: 0, or the number of results that say why
+   * there is nothing (TIMEOUT, CLOSED, LIMIT). */
   int (*await)(lua_State *L, int arg, size_t want, lua_KContext ctx,
                lua_KFunction k);
   int (*awaited)(lua_State *L, const char *what);
@@ -65,9 +70,9 @@ struct seam {
   bool (*full)(struct stream *s);
 
   /* From now on the stream at arg reads and writes through the codec, which
-   * owns state. Raises when somebody waits there. -ENOMEM: state is still the
-   * caller's. */
-  int (*wrap)(lua_State *L, int arg, const struct codec *codec, void *state);
+   * owns state. Raises when somebody waits there, or there is no memory; state
+   * is freed then. */
+  void (*wrap)(lua_State *L, int arg, const struct codec *codec, void *state);
 };
 
 /* For luaopen_ of a codec; raises when the core is of another version. */

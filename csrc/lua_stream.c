@@ -120,7 +120,7 @@ static uint64_t check_seconds(lua_State *L, const char *who) {
 /* Is the key one of the words of `known`? */
 static bool among(const char *known, const char *key) {
   size_t n = strlen(key);
-  if (!n) return false;
+  if (!n || strchr(key, ' ')) return false;
   for (const char *at = known; (at = strstr(at, key)); at += n)
     if ((at == known || at[-1] == ' ') && (at[n] == ' ' || !at[n])) return true;
   return false;
@@ -177,7 +177,7 @@ static int l_timeout(lua_State *L) {
   set_limit(L, "read", &o->read_ns);
   set_limit(L, "write", &o->write_ns);
   set_limit(L, "idle", &o->idle_ns);
-  o->s->timed = o->idle_ns != NEVER_NS;
+  if (o->idle_ns != NEVER_NS) o->s->timed = true; /* a copy may ask, too */
   lua_settop(L, 1);
   return 1;
 }

@@ -15,6 +15,10 @@ struct copy {
   lua_Integer done;
   uint64_t until_ns, idle_ns;
   bool turn; /* it was woken as the next writer */
+  /* It waits in a list of one stream; the other may end meanwhile. */
+  struct waiter other;
+  bool other_ended;
+  struct task *task; /* while it waits */
 };
 
 static struct copy *copy_of(lua_State *L) {
@@ -47,8 +51,16 @@ static uint64_t copy_patience(struct task *t) {
   return ns_after(latest(moved, t->wait.since_ns), c->idle_ns);
 }
 
+static void wake_other(struct waiter *w) {
+  struct copy *c = container_of(w, struct copy, other);
+  if (c->task->state != TASK_WAITING) return;
+  c->other_ended = true;
+  task_wake(c->task, WAIT_READY);
+}
+
 static bool withdraw_copy(struct task *t) {
   struct copy *c = t->wait.subject;
+  link_unlink(&c->other.link);
   c->from->reader = NULL;
   return true;
 }
@@ -66,8 +78,10 @@ static int copy_k(lua_State *L, int status, lua_KContext room) {
   (void)status;
   struct copy *c = copy_of(L);
   struct task *t = c->from->rt->current;
+  link_unlink(&c->other.link);
   if (c->from->reader == t) c->from->reader = NULL;
-  c->turn = room && t->wait.end == WAIT_READY && c->to->s;
+  bool woken = t->wait.end == WAIT_READY && !c->other_ended;
+  c->turn = room && woken && c->to->s;
   if (await_end(L) == WAIT_TIMEOUT) return push_timeout(L, c);
   return copy_go(L);
 }
@@ -77,6 +91,9 @@ static int copy_wait(lua_State *L, struct copy *c, bool room) {
   struct stream *from = c->from->s, *to = c->to->s;
   struct list *list = room ? &to->writers : &from->readers;
   list_push(list, &t->wait.waiter.link);
+  list_push(room ? &from->watchers : &to->watchers, &c->other.link);
+  c->other_ended = false;
+  c->task = t;
   c->from->reader = t;
   if (!room) stream_receive(from, 1);
   bool outside = room ? to->outside : from->outside;
@@ -169,7 +186,9 @@ static int l_copy_to(lua_State *L) {
                      .to = to,
                      .left = o.max,
                      .until_ns = o.until_ns,
-                     .idle_ns = o.idle_ns};
+                     .idle_ns = o.idle_ns,
+                     .other.wake = wake_other};
+  link_init(&c->other.link);
   if (o.idle_ns != NEVER_NS) from->s->timed = to->s->timed = true;
   return copy_go(L);
 }

@@ -24,6 +24,7 @@ void *stream_alloc(struct proactor *p, size_t size,
   list_init(&s->writers);
   list_init(&s->leavers);
   list_init(&s->flushers);
+  list_init(&s->watchers);
   link_init(&s->hook.link);
   s->hook.run = run_hook;
   s->linger.fire = linger_over;
@@ -49,8 +50,10 @@ static void wake_all(struct stream *s, struct list *waiters) {
   waiter_wake_all(waiters);
 }
 
+/* Of a long message a codec shows nothing until its last byte is there. */
 static void moved(struct stream *s) {
-  if (s->timed) s->moved_ns = proactor_now(s->p);
+  for (; s; s = s->above)
+    if (s->timed) s->moved_ns = proactor_now(s->p);
 }
 
 /* -- reading -- */
@@ -153,6 +156,7 @@ void stream_send_failed(struct stream *s, int err) {
   if (s->out.lent) outq_return(&s->out, 0);
   if (!s->out_err) s->out_err = err;
   outq_clear(&s->out);
+  wake_all(s, &s->watchers);
   stream_moved_out(s);
 }
 
@@ -189,6 +193,7 @@ static void stop_waiters(struct stream *s) {
   wake_all(s, &s->writers);
   wake_all(s, &s->leavers);
   wake_all(s, &s->flushers);
+  wake_all(s, &s->watchers);
 }
 
 /* Lingering until nothing is left; what is late for that is cancelled. */

@@ -66,13 +66,15 @@ struct stream {
   struct list leavers;  /* accepted: wait until the queue is short again */
   bool turn;            /* a writer was woken and has not written yet */
   struct list flushers; /* wait until all is gone */
+  struct list watchers; /* wait elsewhere; want to know of a close or out_err */
   struct hook hook;     /* start sending before the next hand-over */
   int out_err;          /* -errno once sending has failed */
   bool out_told;        /* ... and somebody was told */
   bool shut, shut_done; /* no more writes; the transport was told */
   /* progress, kept only where somebody asks for it */
   bool timed;
-  uint64_t moved_ns; /* when the last byte came or went */
+  uint64_t moved_ns;    /* when the last byte came or went */
+  struct stream *above; /* a codec's, which moves when this one does */
   /* end */
   bool closing, ended;
   uint64_t linger_until; /* ns; while closing */

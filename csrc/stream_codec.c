@@ -99,6 +99,11 @@ static void unlink_all(struct coded *c) {
 
 /* -- receiving -- */
 
+/* An error of a codec below: not one of this one's own. */
+static int from_below(int err) {
+  return err <= CODEC_ERROR ? err - CODEC_ERRORS : err;
+}
+
 static void fail_in(struct coded *c, int err) {
   c->broken = true;
   stream_end_in(&c->stream, err);
@@ -121,7 +126,7 @@ static bool decode_once(struct coded *c) {
 /* What the peer sent before it ended has been decoded. */
 static void take_end(struct coded *c) {
   struct stream *below = c->below;
-  int err = below->in_err;
+  int err = from_below(below->in_err);
   if (!err) err = c->codec->cut(c->state, below->in.len);
   stream_end_in(&c->stream, err);
 }
@@ -193,7 +198,7 @@ static void coded_send(struct stream *s) {
     if (!encode_once(c)) break;
   if (s->ended) return;
   if (below->out_err && s->out.len)
-    stream_send_failed(s, below->out_err);
+    stream_send_failed(s, from_below(below->out_err));
   else if (s->out.len && c->blocked && stream_ended(s))
     stream_send_failed(s, s->in_err ? s->in_err : -EPIPE);
   else if (s->out.len && c->blocked)
@@ -228,7 +233,8 @@ static void coded_shutdown(struct stream *s) {
  * or close is told. */
 static void take_failure(struct coded *c) {
   struct stream *s = &c->stream, *below = c->below;
-  if (below->out_err && !s->out_err) stream_send_failed(s, below->out_err);
+  if (below->out_err && !s->out_err)
+    stream_send_failed(s, from_below(below->out_err));
 }
 
 static void work_run(struct hook *hook) {
@@ -251,8 +257,9 @@ static void work_run(struct hook *hook) {
 static void coded_abort(struct stream *s) {
   struct coded *c = coded_of(s);
   c->broken = true;
-  stream_abort(c->below);
   unlink_all(c);
+  c->below->above = NULL;
+  stream_abort(c->below);
   c->below = NULL;
 }
 
@@ -264,6 +271,7 @@ static void coded_end(struct stream *s) {
     uint64_t now = proactor_now(s->p), until = s->linger_until;
     finish(c);
     c->below = NULL;
+    below->above = NULL;
     stream_close(below, until > now ? until - now : 0);
   }
   c->codec->free(c->state);
@@ -278,9 +286,11 @@ static struct handle *coded_handle(const struct stream *s) {
 static const char *coded_explain(const struct stream *s, int err,
                                  const char **code) {
   const struct coded *c = coded_of(s);
-  if (err <= CODEC_ERROR) return c->codec->explain(c->state, err, code);
+  bool own = err <= CODEC_ERROR && err > CODEC_ERROR - CODEC_ERRORS;
+  if (own) return c->codec->explain(c->state, err, code);
   const struct stream *below = c->below;
   if (!below || !below->transport->explain) return NULL;
+  if (err <= CODEC_ERROR) err += CODEC_ERRORS;
   return below->transport->explain(below, err, code);
 }
 
@@ -310,6 +320,7 @@ struct stream *stream_over_codec(struct stream *below,
       stream_alloc(below->p, sizeof *c, &coded_transport, anchors);
   if (!c) return NULL;
   c->below = below;
+  below->above = &c->stream;
   c->codec = codec;
   c->state = state;
   c->stream.outside = below->outside;

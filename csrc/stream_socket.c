@@ -73,7 +73,7 @@ static void private_sink(struct op *op, const struct op_result *r) {
   if (r->res > 0) {
     c->end = (uint32_t)r->res;
     s->p->stats.bytes_in += (uint64_t)r->res;
-    inq_add_chunk(&s->in, c);
+    inq_add_private(&s->in, c);
   } else {
     chunk_free(s->in.pool, c);
     note_end(k, r->res);

@@ -21,6 +21,7 @@ local function lines(self, what, options)
 end
 
 local function chunks(self, max, timeout)
+  if max == 0 then error("chunks: max is at least 1", 2) end
   return iterator(self.read_some, self, max, timeout)
 end
 

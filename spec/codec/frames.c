@@ -7,6 +7,7 @@
  * limit is an error of the codec's own.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lua_seam.h"
@@ -18,6 +19,8 @@ static const struct seam *seam;
 struct frames {
   bool ended;     /* the goodbye came */
   bool talkative; /* the peer's greeting is awaited before anything is sent */
+  char name[32];  /* "" or what errors are to mention */
+  char text[80];
 };
 
 static size_t length_of(const unsigned char *at) {
@@ -70,10 +73,13 @@ static int cut(void *state, size_t left) {
 }
 
 static const char *explain(void *state, int err, const char **code) {
-  (void)state;
+  struct frames *f = state;
   (void)err;
   *code = "PROTOCOL";
-  return "a frame is longer than 1 MiB";
+  bool named = f->name[0];
+  snprintf(f->text, sizeof f->text, "a frame is longer than 1 MiB%s%s%s",
+           named ? " (" : "", f->name, named ? ")" : "");
+  return f->text;
 }
 
 static const struct codec frames = {.name = "frames",
@@ -84,33 +90,32 @@ static const struct codec frames = {.name = "frames",
                                     .explain = explain,
                                     .free = free};
 
-/* wrap(stream[, wait]) -> the stream; wait: sends nothing before a frame has
- * come, as a handshake would have it */
+/* wrap(stream[, wait | name]) -> the stream; wait, true: sends nothing before a
+ * frame has come, as a handshake would have it */
 static int l_wrap(lua_State *L) {
   struct frames *f = calloc(1, sizeof *f);
   if (!f) return luaL_error(L, "not enough memory");
-  f->talkative = lua_toboolean(L, 2);
-  if (seam->wrap(L, 1, &frames, f) < 0) {
-    free(f);
-    return luaL_error(L, "not enough memory");
-  }
+  if (lua_type(L, 2) == LUA_TSTRING)
+    snprintf(f->name, sizeof f->name, "%s", lua_tostring(L, 2));
+  else
+    f->talkative = lua_toboolean(L, 2);
+  seam->wrap(L, 1, &frames, f);
   lua_settop(L, 1);
   return 1;
 }
 
 /* -- as messages over a plain stream -- */
 
-static int read_go(lua_State *L);
+static int read_go(lua_State *L, struct stream *s);
 
 static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   int n = seam->awaited(L, "read frame");
-  return n ? n : read_go(L);
+  return n ? n : read_go(L, seam->check(L, 1));
 }
 
-static int read_go(lua_State *L) {
-  struct stream *s = seam->check(L, 1);
+static int read_go(lua_State *L, struct stream *s) {
   size_t have = seam->queued(s), want = HEAD;
   const unsigned char *at;
   if (have >= HEAD) {
@@ -127,6 +132,13 @@ static int read_go(lua_State *L) {
   return seam->await(L, 1, want, 0, read_k);
 }
 
+/* read(stream) -> a message; nil at end of stream */
+static int l_read(lua_State *L) {
+  return read_go(L, seam->begin(L, 1));
+}
+
+/* write(stream, string) -> is there room for more? else stream:write("") waits
+ * for it */
 static int l_write(lua_State *L) {
   struct stream *s = seam->check(L, 1);
   unsigned char head[HEAD];
@@ -142,7 +154,7 @@ static int l_write(lua_State *L) {
 __attribute__((visibility("default"))) int
 luaopen_proa_spec_frames(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"wrap", l_wrap}, {"read", read_go}, {"write", l_write}, {NULL, NULL}};
+      {"wrap", l_wrap}, {"read", l_read}, {"write", l_write}, {NULL, NULL}};
   seam = seam_get(L);
   luaL_newlib(L, functions);
   return 1;

@@ -85,7 +85,7 @@ function stream:lines(what, options) end
 
 --- Iterate over what comes, as it comes, to the end of stream. Raises on
 --- errors. A break leaves the stream open.
----@param max? integer bytes of each; default 65536
+---@param max? integer bytes of each, at least 1; default 65536
 ---@param timeout? number seconds for each
 ---@return fun(): string?
 function stream:chunks(max, timeout) end
