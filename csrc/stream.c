@@ -94,6 +94,11 @@ void stream_came(struct stream *s) {
   wake_reader(s);
 }
 
+void stream_starve(struct stream *s) {
+  s->starved = true;
+  wake_reader(s);
+}
+
 void stream_end_in(struct stream *s, int res) {
   if (stream_ended(s)) return;
   if (res == 0)

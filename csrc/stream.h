@@ -59,7 +59,8 @@ struct stream {
   size_t want;         /* the reader is woken at this many bytes */
   struct list readers; /* struct waiter; at most one */
   bool eof;
-  int in_err; /* -errno once receiving has failed; queued bytes come first */
+  int in_err;   /* -errno once receiving has failed; queued bytes come first */
+  bool starved; /* what is below is capped, and more of it is needed */
   /* out */
   struct outq out;
   struct list writers;  /* nothing accepted yet: one at a time, in order */
@@ -106,9 +107,10 @@ static inline bool stream_ended(const struct stream *s) {
   return s->eof || s->in_err;
 }
 /* So much is queued in all streams together that this one, which holds more
- * than its floor, gets nothing more (O9). */
+ * than its floor, or whatever is below it, gets nothing more (O9). */
 static inline bool stream_capped(const struct stream *s) {
-  return s->p->queues.bytes > s->p->queued_max && s->in.len >= STREAM_FLOOR;
+  return s->p->queues.bytes > s->p->queued_max &&
+         (s->in.len >= STREAM_FLOOR || s->starved);
 }
 
 /* -- writing -- */
@@ -152,6 +154,8 @@ bool stream_wants(const struct stream *s);
 bool stream_awaited(const struct stream *s);
 /* Bytes were added to `in`: whoever waits for them wakes. */
 void stream_came(struct stream *s);
+/* More is needed from below, which is capped: the reader learns of it. */
+void stream_starve(struct stream *s);
 /* Receiving has ended: 0 is the end of stream, -errno; bytes come first. */
 void stream_end_in(struct stream *s, int res);
 /* n of the bytes lent by `out` are gone, and the rest is back there. */

@@ -137,15 +137,25 @@ static bool hungry(const struct coded *c) {
   return stream_wants(s) || (c->blocked && s->out.len && !c->broken);
 }
 
+/* A message that may not be held whole, until others were read (O9). Nobody
+ * would tell a writer who waits for it when that is. */
+static void starve(struct coded *c) {
+  if (c->blocked && c->stream.out.len)
+    fail_in(c, -ENOBUFS);
+  else
+    stream_starve(&c->stream);
+}
+
 static void decode_all(struct coded *c) {
   struct stream *below = c->below;
+  c->stream.starved = false;
   bool more = below->in.len > 0 && below->in.len >= c->need;
   while (more && hungry(c)) more = decode_once(c);
   if (more || c->broken || stream_ended(&c->stream)) return;
   if (stream_ended(below)) {
     take_end(c);
   } else if (stream_capped(below)) {
-    fail_in(c, -ENOBUFS); /* a message that may not be held whole */
+    starve(c);
   } else if (hungry(c)) {
     wait_in(&below->readers, &c->reads);
     stream_receive(below, c->need);

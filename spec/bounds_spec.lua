@@ -176,7 +176,9 @@ describe("a limit for all streams", function()
         for i = 1, n do
           local a, b = proa.net.pair()
           proa.spawn(function()
-            for _ = 1, each // KIB do a:write(("x"):rep(KIB)) end
+            for _ = 1, each // KIB do
+              if a:closed() or not a:write(("x"):rep(KIB)) then break end
+            end
           end):background()
           proa.spawn(b.peek, b, each):background()
           list[i] = { a, b }
@@ -234,6 +236,34 @@ describe("a limit for all streams", function()
     assert.equal(240 * KIB, values.free)
     -- each may have its floor, and what was under way when the limit was hit
     at_most(1024 + 12 * (64 + 64), values, "held")
+  end)
+
+  helper.it_main("is met by the reader of a codec, which then goes on", function()
+    local values = report [[
+      proa.setup { memory = 4096 * KIB }
+      local frames = require "proa_spec_frames"
+      proa.run(function()
+        local hog, other = proa.net.pair()
+        hog:unread(("x"):rep(6144 * KIB)) -- over the limit by itself
+        local a, b = proa.net.pair()
+        frames.wrap(frames.wrap(b))
+        local frame = string.pack(">s4", ("x"):rep(900 * KIB))
+        local writer = proa.spawn(a.write, a, string.pack(">s4", frame))
+        local _, _, code = b:read_exact(900 * KIB, 5)
+        print("code", code)
+        print("again", select(3, b:read("l", { timeout = 5 })))
+        hog:abort()
+        other:abort()
+        wait_until(function() return held() < 4096 end)
+        print("free", #b:read_exact(900 * KIB, 5))
+        writer:await()
+        b:close()
+        proa.stop()
+      end)
+    ]]
+    assert.equal("LIMIT", values.code)
+    assert.equal("LIMIT", values.again)
+    assert.equal(900 * KIB, values.free)
   end)
 
   helper.it_main("lets everything through as it is read", function()
