@@ -208,6 +208,7 @@ void stream_close(struct stream *s, uint64_t linger_ns) {
   list_push(&s->p->lingering, &s->link);
   stop_waiters(s);
   s->transport->pause(s);
+  inq_clear(&s->in); /* nobody can read it any more */
   s->linger_until = ns_after(proactor_now(s->p), linger_ns);
   bool pending = (s->out.len || s->out.lent) && !s->out_err;
   if (!pending || deadline_at(s->p, &s->linger, s->linger_until) < 0) end(s);

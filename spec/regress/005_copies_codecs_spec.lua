@@ -6,7 +6,8 @@
 -- explained by the upper one; a wrap that raised leaked the codec's state; the
 -- limit of a message began anew with each of its pieces, and a message in the
 -- queue was taken from the task that was reading; single bytes put back held a
--- block each.
+-- block each; what nobody could read any more was held while a closed stream
+-- lingered.
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
@@ -205,6 +206,18 @@ describe("a stream", function()
     assert.is_true(grown < 16 * KIB, grown .. " KiB")
     assert.equal(table.concat(letters):reverse(), conn:read(20000))
     conn:close()
+    peer:close()
+  end)
+
+  helper.it("holds nothing unread once it is closed", function()
+    local conn, peer = proa.net.pair()
+    conn:unread(("x"):rep(1024 * KIB))
+    conn:try_write(("x"):rep(1024 * KIB))
+    local before = proa.stats().queued_bytes
+    conn:close()
+    assert.equal(1, proa.stats().lingering)
+    assert.is_true(proa.stats().queued_bytes <= before - 1024 * KIB)
+    assert.equal(1024 * KIB, #peer:read "a")
     peer:close()
   end)
 
