@@ -65,6 +65,7 @@ int proactor_open(struct proactor *p, const struct proactor_options *o) {
   list_init(&p->works);
   list_init(&p->handles);
   list_init(&p->lingering);
+  list_init(&p->greedy);
   list_init(&p->objects);
   struct driver_options with = o->with;
   if (!with.buffers) with.buffers = BUFFERS;

@@ -49,13 +49,14 @@ struct proactor {
   struct list handles; /* struct handle.link */
   struct list
       objects; /* layer 4: what holds a handle and must learn of the end */
-  struct list lingering;     /* struct stream.link: closing in the background */
-  unsigned inflight;         /* ops */
-  unsigned ending;           /* handles that close, and are not closed yet */
-  bool closing;              /* new ops end with -ECANCELED at once */
-  bool woke;                 /* a waiter was, in this turn: do not sleep */
-  int broken;                /* the driver's wait failed with this */
-  unsigned streams;          /* records that are not freed */
+  struct list lingering; /* struct stream.link: closing in the background */
+  struct list greedy;    /* struct stream.greedy: want more than their floor */
+  unsigned inflight;     /* ops */
+  unsigned ending;       /* handles that close, and are not closed yet */
+  bool closing;          /* new ops end with -ECANCELED at once */
+  bool woke;             /* a waiter was, in this turn: do not sleep */
+  int broken;            /* the driver's wait failed with this */
+  unsigned streams;      /* records that are not freed */
   struct outq_shared queues; /* bytes in the queues of all streams ... */
   size_t queued_max;         /* ... from which on they get no more (O9) */
   struct proactor_stats stats;

@@ -21,6 +21,7 @@ void *stream_alloc(struct proactor *p, size_t size,
   inq_init(&s->in, &p->driver->pool, &p->queues.bytes);
   outq_init(&s->out, anchors->release, anchors->arg, &p->queues);
   list_init(&s->readers);
+  link_init(&s->greedy);
   list_init(&s->writers);
   list_init(&s->leavers);
   list_init(&s->flushers);
@@ -38,6 +39,7 @@ void stream_free(struct stream *s) {
   deadline_clear(s->p, &s->linger);
   link_unlink(&s->hook.link);
   link_unlink(&s->link);
+  link_unlink(&s->greedy);
   inq_clear(&s->in);
   outq_clear(&s->out);
   free(s);
@@ -78,8 +80,23 @@ static void wake_reader(struct stream *s) {
     wake_all(s, &s->readers);
 }
 
+/* Over the cap whoever waits for more than its floor learns so at once: no
+ * byte may come any more that would wake it. */
+static void tell_greedy(struct proactor *p) {
+  struct list now = LIST_INIT(&now);
+  if (p->queues.bytes <= p->queued_max) return;
+  list_splice(&now, &p->greedy);
+  for (struct link *k; (k = list_pop(&now));) {
+    struct stream *s = container_of(k, struct stream, greedy);
+    wake_reader(s);
+    if (!list_empty(&s->readers)) list_push(&p->greedy, k);
+  }
+}
+
 void stream_receive(struct stream *s, size_t want) {
   s->want = want;
+  if (want > STREAM_FLOOR && !link_listed(&s->greedy))
+    list_push(&s->p->greedy, &s->greedy);
   if (stream_wants(s)) s->transport->receive(s);
 }
 
@@ -92,6 +109,7 @@ void stream_came(struct stream *s) {
   moved(s);
   if (s->in.len >= quota(s)) s->transport->pause(s);
   wake_reader(s);
+  tell_greedy(s->p);
 }
 
 void stream_starve(struct stream *s) {
@@ -172,6 +190,7 @@ static void run_hook(struct hook *hook) {
 
 int stream_write(struct stream *s, const void *bytes, size_t n, int anchor) {
   int r = outq_add(&s->out, bytes, n, anchor);
+  tell_greedy(s->p);
   if (r == 0 && !s->out.lent && s->out.len) hook_add(s->p, &s->hook);
   return r;
 }

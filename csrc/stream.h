@@ -58,6 +58,7 @@ struct stream {
   struct inq in;
   size_t want;         /* the reader is woken at this many bytes */
   struct list readers; /* struct waiter; at most one */
+  struct link greedy;  /* in proactor.greedy: it wants more than the floor */
   bool eof;
   int in_err;   /* -errno once receiving has failed; queued bytes come first */
   bool starved; /* what is below is capped, and more of it is needed */

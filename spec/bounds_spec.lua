@@ -266,6 +266,26 @@ describe("a limit for all streams", function()
     assert.equal(900 * KIB, values.free)
   end)
 
+  helper.it_main("is told at once to who waits for more than its floor", function()
+    local values = report(cap .. [[
+      local core = require "proa.core"
+      proa.run(function()
+        local a, b = core.memory_pair()
+        local c, d = core.memory_pair()
+        a:write(("x"):rep(100 * KIB))
+        local reader = proa.spawn(b.read_exact, b, 300 * KIB)
+        wait_until(function() return unread(b) == 100 * KIB end)
+        -- nothing will come any more: others have it all
+        c:try_write(("y"):rep(2048 * KIB))
+        print("code", select(3, reader:await(5)))
+        print("kept", unread(b))
+        for _, s in ipairs { a, b, c, d } do s:abort() end
+      end)
+    ]])
+    assert.equal("LIMIT", values.code)
+    assert.equal(100 * KIB, values.kept)
+  end)
+
   helper.it_main("lets everything through as it is read", function()
     local values = report(cap .. [[
       proa.run(function()
