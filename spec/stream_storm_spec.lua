@@ -11,7 +11,7 @@ local frames = require "proa_spec_frames"
 local helper = require "spec.helper"
 local proa = require "proa"
 
-local STORMS = math.tointeger(os.getenv "PROA_STORMS" or 20)
+local STORMS = math.tointeger(os.getenv "PROA_STORMS" or 10)
 local random = math.random
 local block = ("0123456789abcde\n"):rep(64 * 1024)
 
