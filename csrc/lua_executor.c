@@ -17,7 +17,9 @@
 enum {
   RESUMES_MAX = 256, /* between two looks at the kernel: fairness */
   CACHE_LINE = 64,
-  STATE_LINES = 4, /* a lua_State */
+  STATE_LINES = 4,  /* a lua_State */
+  STATE_AHEAD = 5,  /* places in the ready queue; nearer was 5 % dearer, */
+  RECORD_AHEAD = 9, /* and farther, for the walk */
 };
 
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -255,7 +257,10 @@ static struct task *task_ready(struct link *k) {
 /* With many tasks, resuming one is mostly waiting for its memory. What the
  * next few will touch is asked for while this one runs. */
 static void prefetch_ready(struct list *ready) {
-  struct link *soon = ready->head.next->next->next, *later = soon->next->next;
+  struct link *soon = ready->head.next;
+  for (int i = 1; i < STATE_AHEAD; i++) soon = soon->next;
+  struct link *later = soon;
+  for (int i = STATE_AHEAD; i < RECORD_AHEAD; i++) later = later->next;
   for (int i = 0; i < 2; i++) PREFETCH((const char *)later + i * CACHE_LINE);
   if (soon == &ready->head) return;
   const char *co = (const char *)task_ready(soon)->co;
