@@ -50,7 +50,8 @@ helper.over_each("a copy", function(pair)
       local n, message, code, count = copy:await(5)
       assert.same({ nil, "copy: the stream was closed", "CLOSED" },
         { n, message, code })
-      assert.is_true(count == 5 or count == 0)
+      -- as many as had come: the simulation cuts where it likes
+      assert.is_true(count >= 0 and count <= 5)
     end)
   end)
 
