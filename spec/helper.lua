@@ -269,6 +269,19 @@ function helper.tcp_pair()
   return client, assert(listener:accept())
 end
 
+--- `it` for a connected pair of streams, closed after the test:
+-- it(name, function(conn, peer) ... end, options).
+function helper.it_on(pair)
+  return function(name, fn, options)
+    return helper.it(name, function()
+      local conn, peer = pair()
+      local _ <close> = conn
+      local _ <close> = peer
+      fn(conn, peer)
+    end, options)
+  end
+end
+
 -- -- whatever may stand under a stream --
 
 local function memory_pair() return proa.net.pair { memory = true } end

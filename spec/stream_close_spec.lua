@@ -11,14 +11,7 @@ local interpreter = (os.getenv "PROA_LUA" or ""):match "." and
   os.getenv "PROA_LUA" or "lua5.4"
 
 local function closes(pair)
-  local function it(name, fn, options)
-    helper.it(name, function()
-      local conn, peer = pair()
-      local _ <close> = conn
-      local _ <close> = peer
-      fn(conn, peer)
-    end, options)
-  end
+  local it = helper.it_on(pair)
 
   it("sends 8 MiB after the close to a reader who is slow", function(conn, peer)
     local text = ("0123456789abcdef"):rep(8 * MIB // 16)

@@ -11,14 +11,7 @@ local huge = ("x"):rep(16 * MIB)
 local gone = { ECONNRESET = true, EPIPE = true }
 
 local function errors(pair)
-  local function it(name, fn)
-    helper.it(name, function()
-      local conn, peer = pair()
-      local _ <close> = conn
-      local _ <close> = peer
-      fn(conn, peer)
-    end)
-  end
+  local it = helper.it_on(pair)
 
   --- A stream whose accepted bytes could not be sent; nobody was told.
   local function fail(conn, peer)

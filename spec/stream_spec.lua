@@ -26,14 +26,7 @@ local function say(peer, text)
 end
 
 local function reads(pair)
-  local function it(name, fn)
-    helper.it(name, function()
-      local conn, peer = pair()
-      local _ <close> = conn
-      local _ <close> = peer
-      fn(conn, peer)
-    end)
-  end
+  local it = helper.it_on(pair)
 
   it("reads lines without their newline, and the rest as the last", function(conn, peer)
     say(peer, "one\n\nthree\nrest")

@@ -33,14 +33,7 @@ local function arrive(conn, n)
 end
 
 local function reads(pair)
-  local function it(name, fn, options)
-    helper.it(name, function()
-      local conn, peer = pair()
-      local _ <close> = conn
-      local _ <close> = peer
-      fn(conn, peer)
-    end, options)
-  end
+  local it = helper.it_on(pair)
 
   -- -- read_until --
 

@@ -38,14 +38,7 @@ local function fill(conn)
 end
 
 local function writes(pair)
-  local function it(name, fn, options)
-    helper.it(name, function()
-      local conn, peer = pair()
-      local _ <close> = conn
-      local _ <close> = peer
-      fn(conn, peer)
-    end, options)
-  end
+  local it = helper.it_on(pair)
 
   it("returns the stream and takes strings, numbers, buffers", function(conn,
       peer)
