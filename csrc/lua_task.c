@@ -117,7 +117,7 @@ struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
   task_init(t, rt);
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->class_ref);
   lua_setmetatable(L, -2);
-  if (nargs) {
+  if (nargs || lua_istable(L, -2)) { /* a table would be taken for extras */
     t->co = make_coroutine(L, t, nargs);
   } else {
     lua_pushvalue(L, -2);
