@@ -45,7 +45,7 @@ struct runtime *rt_find(lua_State *L) {
 }
 
 void rt_push(lua_State *L) {
-  lua_pushlightuserdata(L, find_runtime(L));
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
 }
 
 static bool forked(const struct runtime *rt) {
