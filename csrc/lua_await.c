@@ -158,7 +158,7 @@ static int raise_cancel_k(lua_State *L, int status, lua_KContext ctx) {
  * others had their turn, so that a loop around pcall starves nobody. */
 static void raise_again(lua_State *L, struct task *t, struct scope *s) {
   if (!t->co) {
-    executor_turn(L, t->rt, false);
+    if (executor_turn(L, t->rt, false) == TURN_RAISED) lua_error(L);
     raise_cancel(L, t, s);
   }
   if (t->swallowed >= SWALLOWED_MAX) t->doomed = true;
@@ -266,7 +266,7 @@ int await_reschedule(lua_State *L, struct task *t, lua_KContext ctx,
                      lua_KFunction k) {
   t->budget = 0;
   if (!t->co) {
-    executor_turn(L, t->rt, false);
+    if (executor_turn(L, t->rt, false) == TURN_RAISED) lua_error(L);
     t->wait.end = WAIT_READY;
     return k(L, LUA_YIELD, ctx);
   }

@@ -144,12 +144,26 @@ static void note_watchers(struct task *t) {
   }
 }
 
-static void note_failure(lua_State *L, struct task *t) {
+/* The group is kept by what it may yet be told of: the task. */
+static int keep_group(lua_State *L) {
+  struct task *t = lua_touserdata(L, 1);
   task_push(L, t);
-  group_push(L, t->group); /* kept by what it may yet be told of */
+  group_push(L, t->group);
   task_set_extra(L, -2, EXTRA_GROUP);
+  return 0;
+}
+
+/* Without memory to keep the group, what is counted stays counted. */
+static void note_failure(lua_State *L, struct task *t) {
+  lua_pushcfunction(L, keep_group);
+  lua_pushlightuserdata(L, t);
+  bool kept = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  if (!kept) lua_pop(L, 1);
+  task_push(L, t);
   if (!t->observed && !t->looked_at) task_report_failure(L, t);
   lua_pop(L, 1);
+  if (!kept) t->counted = false;
+  t->group_lost = !kept;
 }
 
 static void task_finish(lua_State *L, struct task *t) {
@@ -160,6 +174,7 @@ static void task_finish(lua_State *L, struct task *t) {
   scope_drop_error(L, &t->base);
   waiter_wake_all(&t->watchers);
   group_leave(t);
+  if (t->group_lost) t->group = &rt->root_group;
   link_unlink(&t->all);
   rt->live--;
   rt->tasks_ended++;
@@ -312,7 +327,6 @@ static bool deadlocked(const struct runtime *rt) {
          list_empty(&rt->proactor.lingering);
 }
 
-/* 0, or -errno when the driver broke. */
 int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   struct task *saved = rt->current;
   lua_State *saved_top = rt->top;
@@ -330,17 +344,29 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->pumping = nested;
   rt->current = saved;
   rt->top = saved_top;
-  if (!ran) lua_error(L);
-  return r;
+  return ran ? r : TURN_RAISED;
+}
+
+/* runtime, whether it was interrupted -> what is raised */
+static int forced_message(lua_State *L) {
+  if (lua_toboolean(L, 2))
+    lua_pushliteral(L, "interrupted!");
+  else
+    executor_push_dump(L, lua_touserdata(L, 1));
+  return 1;
 }
 
 /* The root's wait is over by force; what it waits for may have to end first
- * (a group is drained, a lent buffer comes back). Pushes the message. */
-static void push_forced(lua_State *L, struct runtime *rt, bool interrupted) {
-  if (interrupted)
-    lua_pushliteral(L, "interrupted!");
-  else
-    executor_push_dump(L, rt);
+ * (a group is drained, a lent buffer comes back). Pushes the message, or that
+ * there is no memory for it, unless it is there already. */
+static void force(lua_State *L, struct runtime *rt, bool raised) {
+  if (!raised) {
+    lua_pushcfunction(L, forced_message);
+    lua_pushlightuserdata(L, rt);
+    lua_pushboolean(L, rt->interrupted);
+    (void)lua_pcall(L, 2, 1, 0);
+  }
+  rt->interrupted = 0;
   task_interrupt(&rt->root, WAIT_CANCELLED);
 }
 
@@ -357,23 +383,26 @@ static bool settling(struct runtime *rt, const struct wait_class *class) {
   return proactor_now(p) < rt->settle_until;
 }
 
-/* Turns until the root's wait has ended. An interrupt or a deadlock ends it
- * and is raised from here; a second interrupt leaves at once. */
+/* Turns until the root's wait has ended. An interrupt, a deadlock or an error
+ * that is nobody's (memory) ends it and is raised from here; a second one
+ * leaves at once. */
 int executor_pump(lua_State *L, struct runtime *rt) {
   struct task *root = &rt->root;
   const struct wait_class *class = root->wait.class;
   int forced = 0, r = 0;
   signals_pump_begin(rt);
   while (r >= 0 && (root->state == TASK_WAITING || settling(rt, class))) {
-    bool dead = deadlocked(rt), stop = rt->interrupted;
-    if (dead || stop) {
-      rt->interrupted = 0;
+    if (rt->interrupted || deadlocked(rt)) {
       if (forced || !lua_checkstack(L, 8)) break;
-      push_forced(L, rt, stop);
+      force(L, rt, false);
       forced = lua_gettop(L);
       continue;
     }
     r = executor_turn(L, rt, true);
+    if (r != TURN_RAISED) continue;
+    if (forced) break;
+    forced = lua_gettop(L);
+    force(L, rt, true);
   }
   bool stop = rt->interrupted;
   rt->interrupted = 0;

@@ -94,6 +94,7 @@ struct task {
   bool counted;         /* in group->unobserved */
   bool looked_at;       /* select was watching when it failed */
   bool handler;         /* its failure is nobody's */
+  bool group_lost;      /* could not keep it when it failed */
   bool maybe_cancelled; /* some scope of it is, or was */
   uint16_t budget;      /* awaits satisfied without yielding */
   unsigned swallowed;   /* cancellations raised and caught */
@@ -192,7 +193,9 @@ void executor_init(struct runtime *rt);
 void executor_push_main(lua_State *co, struct task *t);
 /* The task whose own coroutine this is, which is suspended, or NULL. */
 struct task *executor_task_of(lua_State *L, lua_State *co);
-/* Run tasks and I/O once; the caller is the root. */
+/* Run tasks and I/O once; the caller is the root. 0, -errno: the driver broke,
+ * TURN_RAISED: an error that is no task's is on top. */
+enum { TURN_RAISED = 1 };
 int executor_turn(lua_State *L, struct runtime *rt, bool wait);
 /* Run the loop until the root's wait has ended; raises what ended it by
  * force. */

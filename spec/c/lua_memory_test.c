@@ -2,18 +2,22 @@
  *
  * The allocator refuses coroutines while the script says so. A task without
  * arguments gets its coroutine when it first runs, one with arguments when it
- * is spawned.
+ * is spawned. And when for a moment there is no memory at all, whatever it was
+ * for, the runtime goes on afterwards.
  *
  * SPDX-License-Identifier: MIT */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
 
 static int refused; /* kind of object that is not allocated */
+static bool counting;
+static int before_gap, gap; /* allocations, while counting */
 
 static void *allocate(void *ud, void *p, size_t old, size_t size) {
   (void)ud;
@@ -22,6 +26,8 @@ static void *allocate(void *ud, void *p, size_t old, size_t size) {
     return NULL;
   }
   if (!p && refused && old == (size_t)refused) return NULL;
+  if (counting && (!p || size > old) && --before_gap < 0 && --gap >= 0)
+    return NULL;
   return realloc(p, size);
 }
 
@@ -30,15 +36,23 @@ static int l_refuse(lua_State *L) {
   return 0;
 }
 
+static int l_count(lua_State *L) {
+  counting = lua_toboolean(L, 1);
+  return 0;
+}
+
 static int run(const char *script) {
   refused = 0;
+  counting = false;
   setenv("PROA_DRIVER", "sim", 1);
   lua_State *L = lua_newstate(allocate, NULL);
   luaL_openlibs(L);
   lua_register(L, "refuse", l_refuse);
+  lua_register(L, "count", l_count);
   int r = luaL_dostring(L, script);
   if (r != LUA_OK) fprintf(stderr, "%s\n", lua_tostring(L, -1));
   refused = 0;
+  counting = false;
   lua_close(L);
   return r;
 }
@@ -76,4 +90,34 @@ TEST("a spawn with arguments fails at once, and leaves nothing") {
               "  assert(#proa.tasks() == 1)\n"
               "end)\n");
   CHECK_INT(r, ==, LUA_OK);
+}
+
+/* The gap is moved over everything that the tasks and their ends allocate. */
+TEST("when memory was short for a moment, tasks run afterwards") {
+  const char *script =
+      "local proa = require 'proa'\n"
+      "proa.on_error(function() end)\n"
+      "proa.yield()\n"
+      "local function work() proa.yield() end\n"
+      "pcall(proa.run, function()\n"
+      "  count(true)\n"
+      "  local a, b = proa.spawn(work), proa.spawn(work)\n"
+      "  local c = proa.spawn(function() error {} end)\n"
+      "  pcall(c.await, c)\n"
+      "  proa.sleep(0.001)\n"
+      "  pcall(proa.all, { a, b, work })\n"
+      "end)\n"
+      "count(false)\n"
+      "local t = proa.spawn(function() work() return 'fine' end)\n"
+      "assert(proa.run(function() return t:await() end) == 'fine')\n"
+      "assert(#proa.tasks() == 0)\n";
+  for (int length = 1; length <= 8; length++) {
+    bool reached = true;
+    for (int at = 0; reached; at++) {
+      before_gap = at;
+      gap = length;
+      CHECK_INT(run(script), ==, LUA_OK);
+      reached = gap <= 0;
+    }
+  }
 }
