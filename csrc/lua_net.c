@@ -42,17 +42,27 @@ static int push_no_interface(lua_State *L, const char *verb, int arg) {
   return push_errno(L, lua_pushfstring(L, "%s %s", verb, text), -ENODEV);
 }
 
-/* address(text) -> canonical text | nil, host, service (a name to resolve) |
- * false, message, code (it can't be reached); raises on what is no address */
+/* false, message */
+static int push_bad(lua_State *L, const char *why) {
+  lua_pushboolean(L, false);
+  lua_pushfstring(L, "bad address '%s': %s", lua_tostring(L, 1), why);
+  return 2;
+}
+
+/* address(text[, to_listen]) -> canonical text | nil, host, service (a name to
+ * resolve) | false, message, code (it can't be reached) | false, message: it
+ * is no address */
 static int l_address(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len), *why = NULL;
   char host[256], service[32], out[ADDRESS_TEXT_MAX];
   struct address a;
-  int r = address_parse(text, len, ADDRESS_CONNECT, &a, host, service, &why);
-  if (r == -EINVAL) return bad_address(L, 1, why);
+  bool to_listen = lua_toboolean(L, 2);
+  enum address_use use = to_listen ? ADDRESS_LISTEN : ADDRESS_CONNECT;
+  int r = address_parse(text, len, use, &a, host, service, &why);
+  if (r == -EINVAL) return push_bad(L, why);
   if (r == -ENODEV) {
-    push_no_interface(L, "connect", 1);
+    push_no_interface(L, to_listen ? "listen" : "connect", 1);
     lua_pushboolean(L, false);
     lua_replace(L, -4);
     return 3;

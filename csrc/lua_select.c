@@ -66,14 +66,18 @@ void select_leave(lua_State *L, int idx) {
   lua_pop(L, 1);
 }
 
+static int cannot_wait(lua_State *L) {
+  bool named = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING;
+  return luaL_error(L,
+                    "cannot wait for a %s: a task, a future or a listener "
+                    "expected",
+                    named ? lua_tostring(L, -1) : luaL_typename(L, -1));
+}
+
 void select_check_list(lua_State *L, int idx, int n) {
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, idx, i);
-    if (select_ready(L, -1) < 0)
-      luaL_error(L,
-                 "cannot wait for a %s: a task, a future or a listener "
-                 "expected",
-                 luaL_typename(L, -1));
+    if (select_ready(L, -1) < 0) cannot_wait(L);
     lua_pop(L, 1);
   }
 }

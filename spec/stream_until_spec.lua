@@ -288,7 +288,7 @@ local function reads(pair)
   it("raises for iterations that it does not know", function(conn)
     assert.matches("bad format 'a'", helper.error_of(conn.lines, conn, "a"))
     assert.matches("at least 1", helper.error_of(conn.chunks, conn, 0))
-    assert.matches("not negative", helper.error_of(conn:chunks(-1)))
+    assert.matches("at least 1", helper.error_of(conn.chunks, conn, -1))
     assert.matches("unknown option 'maks'",
       helper.error_of(conn:lines("l", { maks = 1 })))
   end)

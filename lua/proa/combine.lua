@@ -85,11 +85,26 @@ local function sorted_names(entries)
   return names
 end
 
+--- Raises for what is no table of entries; what a userdata is, the core sees.
+local function check_entries(who, entries, each)
+  if type(entries) ~= "table" then
+    error(("%s: a table expected, got %s"):format(who, type(entries)), 3)
+  end
+  for name, entry in each(entries) do
+    local kind = type(entry)
+    if kind ~= "function" and kind ~= "userdata" and name ~= "timeout" then
+      error(("%s: cannot wait for a %s: a task, a future, a listener or a "
+        .. "function expected"):format(who, kind), 3)
+    end
+  end
+end
+
 --- Wait for the first of several.
 ---@param entries table name -> future|task|listener|function; timeout: seconds
 ---@return any name, any ... the entry's results; "timeout" alone when the
 ---  time was up
 function combine.select(entries)
+  check_entries("select", entries, pairs)
   local names = rotated(sorted_names(entries))
   if #names == 0 then
     if not entries.timeout then error("select: nothing to wait for", 2) end
@@ -124,6 +139,7 @@ end
 ---@return table|nil results the first value of each; nil, message, code,
 ---  index for the first failure; with collect: results, errors by index
 function combine.all(list)
+  check_entries("all", list, ipairs)
   return with_started(function(start)
     local entries, out, errors = started_list(list, start), {}, {}
     local watch <close> = core.watch(entries)
@@ -149,6 +165,7 @@ end
 ---@return any ... its results; nil, message, code, index of the last failure
 ---  when all have failed
 function combine.any(list)
+  check_entries("any", list, ipairs)
   if #list == 0 then error("any: nothing to wait for", 2) end
   return with_started(function(start)
     local entries, last = started_list(list, start), nil
@@ -170,6 +187,7 @@ end
 ---@param list table futures, tasks or functions
 ---@return any ... its results
 function combine.race(list)
+  check_entries("race", list, ipairs)
   if #list == 0 then error("race: nothing to wait for", 2) end
   return with_started(function(start)
     local waiting = started_list(list, start)

@@ -83,7 +83,7 @@ local serving = { __close = function(self) core.serve_end(self.listener) end }
 
 local known = { max = true, idle = true }
 
-local function check_serve(handler, options)
+local function check_serve(self, handler, options)
   if type(handler) ~= "function" then
     error("serve: a function expected, got " .. type(handler), 3)
   end
@@ -105,6 +105,7 @@ local function check_serve(handler, options)
     error(("serve: idle: a number of seconds above 0 expected, got %s"):format(
       tostring(idle)), 3)
   end
+  if self:closed() then error("serve: listener is closed", 3) end
 end
 
 --- Serve each connection in a task of its own until the listener is closed.
@@ -115,7 +116,7 @@ end
 ---@param options { max: integer?, idle: number? }?
 local function serve(self, handler, options)
   options = options or {}
-  check_serve(handler, options)
+  check_serve(self, handler, options)
   local idle = options.idle
   local room = options.max
     and { listener = self, max = options.max, running = 0, queue = {} }

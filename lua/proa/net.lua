@@ -21,21 +21,32 @@ local function check_options(options, known, who)
   end
 end
 
---- The addresses that stand behind a text.
-local function candidates(address)
-  local text, host, service = core.address(address)
-  if text then return { text } end
-  if text == false then return nil, host, service end
-  local list, message, code = core.call("resolve", host, service)
-  if not list then return nil, message, code end
-  return list
-end
-
 --- For a message: what others may have named may hold control characters.
 local function shown(address)
   return (address:gsub("%c", function(c)
     return ("\\x%02x"):format(c:byte())
   end))
+end
+
+--- What core.address says of it. Raises, in the name of who was called, for
+-- what is no address at all.
+local function parsed(who, address, to_listen)
+  if type(address) ~= "string" then
+    error(("%s: an address is a string, got %s"):format(who, type(address)), 3)
+  end
+  local text, host, service = core.address(address, to_listen)
+  if text == false and not service then
+    error(("%s: %s"):format(who, host), 3)
+  end
+  return text, host, service
+end
+
+--- The addresses of a name. verb and what: for the message, as they were typed.
+local function resolve(verb, what, host, service)
+  local list, message, code = core.call("resolve", host, service)
+  if list or code ~= "ENOENT" then return list, message, code end
+  return nil, ("%s %s: there is no such name%s"):format(verb, shown(what),
+    tonumber(service) and "" or " or service"), code
 end
 
 local function connect_one(address)
@@ -50,16 +61,31 @@ local function connect_one(address)
   return core.stream(closing)
 end
 
-local function connect(address)
-  local list, message, code = candidates(address)
+--- An error of one of the addresses of a name: both are told.
+local function with_name(message, address, candidate)
+  local head = "connect " .. shown(candidate) .. ": "
+  if message:sub(1, #head) ~= head then return message end
+  return ("connect %s (%s): %s"):format(shown(address), shown(candidate),
+    message:sub(#head + 1))
+end
+
+local function connect_name(address, host, service)
+  local list, message, code = resolve("connect", address, host, service)
   if not list then return nil, message, code end
   local stream
   for _, candidate in ipairs(list) do
     stream, message, code = connect_one(candidate)
     if stream then return stream end
+    message = with_name(message, address, candidate)
   end
   return nil, message or ("connect %s: no address"):format(shown(address)),
     code or "ENOENT"
+end
+
+local function connect(address, text, host, service)
+  if text then return connect_one(text) end
+  if text == false then return nil, host, service end
+  return connect_name(address, host, service)
 end
 
 --- Connect a stream.
@@ -70,14 +96,14 @@ end
 function net.connect(address, options)
   options = options or {}
   check_options(options, { timeout = true }, "connect")
-  if type(address) ~= "string" then
-    error("connect: an address is a string", 2)
-  end
-  if options.timeout == nil then return connect(address) end
-  if type(options.timeout) ~= "number" then
+  local text, host, service = parsed("connect", address)
+  local limit = options.timeout
+  if limit == nil then return connect(address, text, host, service) end
+  if type(limit) ~= "number" then
     error("connect: timeout: a number of seconds expected", 2)
   end
-  local stream, message, code = core.timeout(options.timeout, connect, address)
+  local stream, message, code =
+    core.timeout(limit, connect, address, text, host, service)
   if not stream and code == "TIMEOUT" then
     message = ("connect %s: timed out"):format(shown(address))
   end
@@ -123,8 +149,19 @@ local listen_options = { backlog = true, reuse_port = true, mode = true }
 function net.listen(address, options)
   options = options or {}
   check_options(options, listen_options, "listen")
+  local text, host = parsed("listen", address, true)
+  if text == nil then
+    error(("listen: '%s' is a name; an address of this machine expected, like "
+      .. "\"127.0.0.1:0\", \"[::1]:0\" or \":0\""):format(host), 2)
+  end
   local backlog, mode = options.backlog, options.mode
   local reuse_port = options.reuse_port
+  if mode ~= nil and not address:find "^unix:[^@]" then
+    error("listen: mode is for paths of Unix sockets", 2)
+  end
+  if reuse_port and address:find "^unix:" then
+    error("listen: reuse_port is for TCP", 2)
+  end
   return core.listen(address, backlog == nil and 1024 or check_backlog(backlog),
     reuse_port ~= nil and check_flag("reuse_port", reuse_port),
     mode ~= nil and check_mode(mode) or nil)
@@ -148,7 +185,10 @@ end
 ---@param service string|integer|nil port or name of a service; default 0
 ---@return string[]|nil addresses, string? message, string? code
 function net.resolve(host, service)
-  return core.call("resolve", host, tostring(service or 0))
+  if type(host) ~= "string" then
+    error("resolve: a name is a string, got " .. type(host), 2)
+  end
+  return resolve("resolve", host, host, tostring(service or 0))
 end
 
 return net

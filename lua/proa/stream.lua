@@ -21,7 +21,9 @@ local function lines(self, what, options)
 end
 
 local function chunks(self, max, timeout)
-  if max == 0 then error("chunks: max is at least 1", 2) end
+  if max ~= nil and not (math.tointeger(max) and max >= 1) then
+    error("chunks: max is at least 1, got " .. tostring(max), 2)
+  end
   return iterator(self.read_some, self, max, timeout)
 end
 
