@@ -320,11 +320,17 @@ static bool run_tasks(lua_State *L, struct runtime *rt) {
 
 /* -- the loop -- */
 
-/* Nobody can make anything ready any more. */
-static bool deadlocked(const struct runtime *rt) {
+/* Nothing outside can make anything ready any more. */
+static bool isolated(const struct runtime *rt) {
   return rt->root.state == TASK_WAITING && list_empty(&rt->ready) &&
          !rt->external && !rt->proactor.deadlines.len &&
          list_empty(&rt->proactor.lingering);
+}
+
+/* Nor is there anything left that streams in memory have to move. */
+static bool deadlocked(const struct runtime *rt) {
+  return isolated(rt) && list_empty(&rt->proactor.works) &&
+         list_empty(&rt->proactor.hooks);
 }
 
 int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
@@ -336,8 +342,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->top = NULL;
   bool ran = run_tasks(L, rt);
   bool idle = ran && wait && list_empty(&rt->ready) && !rt->interrupted &&
-              !deadlocked(rt) &&
-              (rt->root.state == TASK_WAITING || rt->settling);
+              !isolated(rt) && (rt->root.state == TASK_WAITING || rt->settling);
   uint64_t until = rt->settling ? rt->settle_until : NEVER_NS;
   int r = proactor_turn(&rt->proactor, idle ? until : 0);
   signals_dispatch(rt);
