@@ -157,7 +157,8 @@ void stream_options(lua_State *L, int arg, const char *who, const char *known,
 }
 
 static void set_limit(lua_State *L, const char *key, uint64_t *limit) {
-  if (lua_getfield(L, 2, key) != LUA_TNIL) *limit = check_seconds(L, "timeout");
+  lua_pushstring(L, key);
+  if (lua_rawget(L, 2) != LUA_TNIL) *limit = check_seconds(L, "timeout");
   lua_pop(L, 1);
 }
 
@@ -177,7 +178,7 @@ static int l_timeout(lua_State *L) {
   set_limit(L, "read", &o->read_ns);
   set_limit(L, "write", &o->write_ns);
   set_limit(L, "idle", &o->idle_ns);
-  if (o->idle_ns != NEVER_NS) o->s->timed = true; /* a copy may ask, too */
+  if (o->s && o->idle_ns != NEVER_NS) o->s->timed = true; /* for copies, too */
   lua_settop(L, 1);
   return 1;
 }

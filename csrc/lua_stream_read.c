@@ -287,7 +287,7 @@ static int read_begin(lua_State *L, enum read_kind kind, uint64_t until_ns) {
   struct lua_stream *o = self(L);
   stream_check_reader(L, o, await_begin(L));
   o->read_until_ns = until_ns;
-  if (delimited(kind)) inq_rewind(&o->s->in);
+  if (o->s && delimited(kind)) inq_rewind(&o->s->in);
   return read_go(L, kind, false);
 }
 
@@ -385,6 +385,7 @@ static int l_unread(lua_State *L) {
   size_t n = b ? b->len : 0;
   const void *bytes = b ? (void *)b->data : luaL_checklstring(L, 2, &n);
   stream_check_reader(L, o, NULL);
+  stream_check_open(L, 1); /* a number became a string: a finaliser may run */
   if (inq_unread(&o->s->in, bytes, n) < 0)
     return luaL_error(L, "not enough memory");
   lua_settop(L, 1);

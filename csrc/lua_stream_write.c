@@ -47,15 +47,29 @@ static void join_arguments(lua_State *L) {
   if (top > 2) lua_concat(L, top - 1);
 }
 
-/* Small: copied. Large: anchored until the kernel has it. */
+static int anchor_value(lua_State *L) {
+  lua_pushinteger(L, luaL_ref(L, LUA_REGISTRYINDEX));
+  return 1;
+}
+
+/* Protected: a writer that has its turn must pass it on. Index 2 as an anchor,
+ * or 0: no memory. */
+static int make_anchor(lua_State *L) {
+  lua_pushcfunction(L, anchor_value);
+  lua_pushvalue(L, 2);
+  bool made = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  int anchor = made ? (int)lua_tointeger(L, -1) : 0;
+  lua_pop(L, 1);
+  return anchor;
+}
+
+/* Small: copied. Large: anchored until the kernel has it; a finaliser that ran
+ * meanwhile may have closed the stream, which drops it. */
 static int accept_bytes(lua_State *L, struct stream *s) {
   size_t len;
   const char *bytes = lua_tolstring(L, 2, &len);
-  int anchor = 0;
-  if (len > OUTQ_COPY_MAX) {
-    lua_pushvalue(L, 2);
-    anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
+  int anchor = len > OUTQ_COPY_MAX ? make_anchor(L) : 0;
+  if (len > OUTQ_COPY_MAX && !anchor) return -ENOMEM;
   return stream_write(s, bytes, len, anchor);
 }
 
@@ -107,6 +121,7 @@ static int write_go(lua_State *L, bool first) {
     return wait_room(L, o, &s->writers, write_k);
   int r = accept_bytes(L, s);
   if (!first) stream_next_writer(s);
+  if (!o->s) return stream_push_closed(L, "write");
   if (r < 0) return luaL_error(L, "not enough memory");
   if (stream_full(s)) return wait_room(L, o, &s->leavers, accepted_k);
   if (!await_budget(o->rt->current))
@@ -127,13 +142,15 @@ static int l_write(lua_State *L) {
 /* try_write(...): the same where it need not wait; else nothing, EAGAIN. Not
  * an await. */
 static int l_try_write(lua_State *L) {
-  struct stream *s = stream_check_open(L, 1)->s;
+  stream_check_open(L, 1);
   join_arguments(L);
+  struct stream *s = stream_check_open(L, 1)->s;
   if (s->out_err) return push_write_error(L, s, "write");
   if (s->shut) return luaL_error(L, "stream was shut down for writing");
   if (!stream_may_write(s))
     return push_fail(L, "write: the stream has no room now", "EAGAIN");
   if (accept_bytes(L, s) < 0) return luaL_error(L, "not enough memory");
+  if (!self(L)->s) return stream_push_closed(L, "write");
   lua_settop(L, 1);
   return 1;
 }

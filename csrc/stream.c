@@ -185,6 +185,7 @@ void stream_send_failed(struct stream *s, int err) {
 
 static void run_hook(struct hook *hook) {
   struct stream *s = container_of(hook, struct stream, hook);
+  if (s->closing) inq_clear(&s->in); /* nobody can read it any more */
   if (s->out.len && !s->out.lent && !s->ended) s->transport->send(s);
 }
 
@@ -220,14 +221,16 @@ static void stop_waiters(struct stream *s) {
   wake_all(s, &s->watchers);
 }
 
-/* Lingering until nothing is left; what is late for that is cancelled. */
+/* Lingering until nothing is left; what is late for that is cancelled. What is
+ * unread goes with the hook: a finaliser may close the stream while a read of
+ * it, which has looked at the bytes, makes its string of them. */
 void stream_close(struct stream *s, uint64_t linger_ns) {
   assert(!s->closing);
   s->closing = true;
   list_push(&s->p->lingering, &s->link);
   stop_waiters(s);
   s->transport->pause(s);
-  inq_clear(&s->in); /* nobody can read it any more */
+  hook_add(s->p, &s->hook);
   s->linger_until = ns_after(proactor_now(s->p), linger_ns);
   bool pending = (s->out.len || s->out.lent) && !s->out_err;
   if (!pending || deadline_at(s->p, &s->linger, s->linger_until) < 0) end(s);

@@ -220,6 +220,7 @@ describe("a stream", function()
     conn:try_write(("x"):rep(1024 * KIB))
     local before = proa.stats().queued_bytes
     conn:close()
+    helper.turns(1)
     assert.equal(1, proa.stats().lingering)
     assert.is_true(proa.stats().queued_bytes <= before - 1024 * KIB)
     assert.equal(1024 * KIB, #peer:read "a")
