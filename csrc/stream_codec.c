@@ -223,16 +223,23 @@ static bool coded_flushed(const struct stream *s) {
   return !below || stream_flushed(below);
 }
 
-static void finish(struct coded *c) {
+/* No goodbye behind bytes that were dropped: the peer would take what it got
+ * for the whole. */
+static int finish(struct coded *c) {
   struct codec_io io = {.c = c};
-  if (c->finished || c->broken || c->below->out_err) return;
+  bool dropped = c->stream.out.len || c->stream.out_err;
+  if (c->finished || c->broken || dropped || c->below->out_err) return 0;
   c->finished = true;
-  c->codec->finish(c->state, &io); /* its failure shows below */
+  return c->codec->finish(c->state, &io);
 }
 
 static void coded_shutdown(struct stream *s) {
   struct coded *c = coded_of(s);
-  finish(c);
+  int r = finish(c);
+  if (r < 0) {
+    stream_send_failed(s, r);
+    return;
+  }
   stream_shutdown(c->below);
   watch_flush(c);
 }
@@ -339,5 +346,8 @@ struct stream *stream_over_codec(struct stream *below,
   waiter_init(&c->reads, reads_wake);
   waiter_init(&c->leaves, leaves_wake);
   waiter_init(&c->flushes, flushes_wake);
+  c->stream.out_err = from_below(below->out_err);
+  c->stream.out_told = below->out_told;
+  watch_flush(c); /* of what was written before */
   return &c->stream;
 }

@@ -79,7 +79,7 @@ static void memory_end(struct stream *s) {
   s->hook.run = run_free;
   hook_add(s->p, &s->hook);
   if (!peer) return;
-  bool lost = m->aborted || s->out.len;
+  bool lost = m->aborted || s->out_err || s->out.len;
   peer->peer = NULL;
   stream_end_in(&peer->stream, lost ? -ECONNRESET : 0);
   if (peer->stream.out.len && !peer->stream.ended)
