@@ -52,8 +52,13 @@ static int seam_push_end(lua_State *L, struct stream *s, const char *what) {
 static int seam_await(lua_State *L, int arg, size_t want, lua_KContext ctx,
                       lua_KFunction k) {
   struct lua_stream *o = stream_check_open(L, arg);
-  stream_check_reader(L, o, await_begin(L));
-  return stream_await_bytes(L, o, want, ctx, k);
+  struct task *t = await_begin(L);
+  stream_check_reader(L, o, t);
+  if (!stream_starved(o->s)) return stream_await_bytes(L, o, want, ctx, k);
+  o->reader = t; /* nothing more will come that would wake it */
+  o->s->want = want;
+  t->wait.subject = o;
+  return await_reschedule(L, t, ctx, k);
 }
 
 static int seam_awaited(lua_State *L, const char *what) {
@@ -62,7 +67,8 @@ static int seam_awaited(lua_State *L, const char *what) {
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, lua_pushfstring(L, "%s: timed out", what), "TIMEOUT");
   if (!o->s) return stream_push_closed(L, what);
-  return stream_capped(o->s) ? stream_push_capped(L, what) : 0;
+  bool lacks = o->s->in.len < o->s->want && stream_starved(o->s);
+  return lacks ? stream_push_capped(L, what) : 0;
 }
 
 /* -- writing -- */

@@ -145,6 +145,8 @@ static int copy_some(lua_State *L, struct copy *c) {
     return with_count(L, c,
                       stream_push_error(L, to, "copy: write", to->out_err));
   }
+  if (c->left && !from->in.len && stream_starved(from))
+    return with_count(L, c, stream_push_capped(L, "copy: read"));
   if (c->left && (from->in.len || !stream_ended(from))) return 0;
   if (c->left && from->in_err)
     return with_count(L, c,
@@ -189,7 +191,8 @@ static int l_copy_to(lua_State *L) {
                      .idle_ns = o.idle_ns,
                      .other.wake = wake_other};
   link_init(&c->other.link);
-  if (o.idle_ns != NEVER_NS) from->s->timed = to->s->timed = true;
+  bool open = from->s && to->s; /* or a finaliser has just closed one */
+  if (open && o.idle_ns != NEVER_NS) from->s->timed = to->s->timed = true;
   return copy_go(L);
 }
 

@@ -114,6 +114,11 @@ static inline bool stream_capped(const struct stream *s) {
          (s->in.len >= STREAM_FLOOR || s->starved);
 }
 
+/* ... and a read that needs more of it ends without. */
+static inline bool stream_starved(const struct stream *s) {
+  return stream_capped(s) && !stream_ended(s);
+}
+
 /* -- writing -- */
 
 /* All of it or -errno; see outq_add for the anchor. */
