@@ -188,6 +188,7 @@ static int l_timeout(lua_State *L) {
 static void end(struct lua_stream *o, uint64_t linger_ns, bool abort) {
   struct stream *s = o->s;
   o->s = NULL;
+  stream_give_back(o); /* at lua_close its task is not resumed any more */
   if (!s || rt_gone(o->rt)) return;
   if (abort)
     stream_abort(s);

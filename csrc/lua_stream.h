@@ -48,6 +48,8 @@ void stream_check_reader(lua_State *L, const struct lua_stream *o,
 int stream_await_bytes(lua_State *L, struct lua_stream *o, size_t want,
                        lua_KContext ctx, lua_KFunction k);
 void stream_leave(struct lua_stream *o);
+/* The buffer that a read_into lent, if there is one. */
+void stream_give_back(struct lua_stream *o);
 /* nil, message, code. Returns 3. */
 int stream_push_capped(lua_State *L, const char *what);
 /* When a wait on o gives up for want of progress. */

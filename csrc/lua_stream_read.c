@@ -184,7 +184,7 @@ static int take(lua_State *L, struct stream *s, const struct reading *r,
 
 /* -- waiting -- */
 
-static void give_back(struct lua_stream *o) {
+void stream_give_back(struct lua_stream *o) {
   if (!o->lent) return;
   buf_return(o->lent);
   buf_unref(o->lent);
@@ -194,7 +194,7 @@ static void give_back(struct lua_stream *o) {
 /* wait.subject is the Lua object's record: alive while the task waits. */
 static bool withdraw_read(struct task *t) {
   struct lua_stream *o = t->wait.subject;
-  give_back(o);
+  stream_give_back(o);
   o->reader = NULL;
   return true;
 }
@@ -225,7 +225,7 @@ void stream_check_reader(lua_State *L, const struct lua_stream *o,
 
 void stream_leave(struct lua_stream *o) {
   if (o->reader != o->rt->current) return;
-  give_back(o);
+  stream_give_back(o);
   o->reader = NULL;
 }
 

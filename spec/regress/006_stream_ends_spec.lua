@@ -68,6 +68,25 @@ describe("a finaliser", function()
   end)
 end)
 
+describe("lua_close", function()
+  for _, case in ipairs {
+    { "waits", "" },
+    { "was woken", "peer:try_write 'x' proa.yield() proa.yield()" },
+    { "was told of a close", "conn:close()" },
+  } do
+    helper.it("frees the buffer of a read_into that " .. case[1], function()
+      local output, status = helper.lua(([[
+        local proa = require "proa"
+        local conn, peer = require "proa.core".memory_pair()
+        proa.spawn(conn.read_into, conn, proa.buffer(100))
+        proa.spawn(function() %s os.exit(0, true) end)
+        proa.run()
+      ]]):format(case[2]))
+      assert.same({ "", 0 }, { output, status })
+    end)
+  end
+end)
+
 describe("timeout{}", function()
   helper.it("runs no metamethods of its table", function()
     local conn, peer = core.memory_pair()
