@@ -52,25 +52,27 @@ static int anchor_value(lua_State *L) {
   return 1;
 }
 
-/* Protected: a writer that has its turn must pass it on. Index 2 as an anchor,
- * or 0: no memory. */
+/* Index 2 as an anchor. Protected, since a writer that has its turn must pass
+ * it on; 0: the error (no memory, an interrupt) is left on top. */
 static int make_anchor(lua_State *L) {
   lua_pushcfunction(L, anchor_value);
   lua_pushvalue(L, 2);
-  bool made = lua_pcall(L, 1, 1, 0) == LUA_OK;
-  int anchor = made ? (int)lua_tointeger(L, -1) : 0;
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) return 0;
+  int anchor = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   return anchor;
 }
 
-/* Small: copied. Large: anchored until the kernel has it; a finaliser that ran
- * meanwhile may have closed the stream, which drops it. */
-static int accept_bytes(lua_State *L, struct stream *s) {
+/* Small: copied. Large: anchored until the kernel has it. false: the error is
+ * left on top. A finaliser may have closed the stream, which drops it. */
+static bool accept_bytes(lua_State *L, struct stream *s) {
   size_t len;
   const char *bytes = lua_tolstring(L, 2, &len);
   int anchor = len > OUTQ_COPY_MAX ? make_anchor(L) : 0;
-  if (len > OUTQ_COPY_MAX && !anchor) return -ENOMEM;
-  return stream_write(s, bytes, len, anchor);
+  if (len > OUTQ_COPY_MAX && !anchor) return false;
+  if (stream_write(s, bytes, len, anchor) == 0) return true;
+  lua_pushliteral(L, "not enough memory");
+  return false;
 }
 
 /* The absolute end of this call's patience, for all its waits, at index 3. */
@@ -119,10 +121,10 @@ static int write_go(lua_State *L, bool first) {
   if (s->shut) return luaL_error(L, "stream was shut down for writing");
   if (first && !stream_may_write(s))
     return wait_room(L, o, &s->writers, write_k);
-  int r = accept_bytes(L, s);
+  bool accepted = accept_bytes(L, s);
   if (!first) stream_next_writer(s);
+  if (!accepted) return lua_error(L);
   if (!o->s) return stream_push_closed(L, "write");
-  if (r < 0) return luaL_error(L, "not enough memory");
   if (stream_full(s)) return wait_room(L, o, &s->leavers, accepted_k);
   if (!await_budget(o->rt->current))
     return await_reschedule(L, o->rt->current, 0, accepted_k);
@@ -149,7 +151,7 @@ static int l_try_write(lua_State *L) {
   if (s->shut) return luaL_error(L, "stream was shut down for writing");
   if (!stream_may_write(s))
     return push_fail(L, "write: the stream has no room now", "EAGAIN");
-  if (accept_bytes(L, s) < 0) return luaL_error(L, "not enough memory");
+  if (!accept_bytes(L, s)) return lua_error(L);
   if (!self(L)->s) return stream_push_closed(L, "write");
   lua_settop(L, 1);
   return 1;
