@@ -131,10 +131,13 @@ static void take_end(struct coded *c) {
   stream_end_in(&c->stream, err);
 }
 
-/* Shall it decode? For a reader who has room, or because it can't send. */
+/* Shall it decode? For a reader who has room, or because it can't send: then
+ * beyond the quota, in case what it needs comes behind plain bytes that nobody
+ * reads, but not without end (O9). */
 static bool hungry(const struct coded *c) {
   const struct stream *s = &c->stream;
-  return stream_wants(s) || (c->blocked && s->out.len && !c->broken);
+  bool stuck = c->blocked && s->out.len && !c->broken;
+  return stream_wants(s) || (stuck && s->in.len < 2 * STREAM_QUOTA);
 }
 
 /* A message that may not be held whole, until others were read (O9). Nobody
