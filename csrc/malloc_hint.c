@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #include "malloc_hint.h"
 
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -35,8 +34,8 @@ static atomic_uintptr_t seen;
  * machine, most of it for the exception and not for the page: a quarter of
  * what a task costs. What the heap has just grown by (132 KiB) is wanted
  * whole, so it is asked for at once (Linux 5.14). Huge pages would be cheaper
- * still where the machine's memory is at hand, and were twice as dear where
- * the host takes back what is free. */
+ * still where the machine's memory is at hand, and made a task half as dear
+ * again where the host takes back what is free. */
 void malloc_hint_growth(const void *block) {
   uintptr_t end = (uintptr_t)sbrk(0), at = (uintptr_t)block;
   if (atomic_load_explicit(&seen, memory_order_relaxed) == end) return;
