@@ -282,6 +282,22 @@ function helper.it_on(pair)
   end
 end
 
+--- `it` for a listener, closed after the test: fn(listener, its address).
+function helper.it_listening(name, fn, options)
+  return helper.it(name, function()
+    local listener <close> = assert(proa.net.listen "127.0.0.1:0")
+    fn(listener, listener:address())
+  end, options)
+end
+
+--- Connect and say who it is; the stream is the test's to close.
+---@return proa.stream
+function helper.client(address, name)
+  local conn = assert(proa.net.connect(address))
+  conn:write(name, "\n")
+  return conn
+end
+
 -- -- whatever may stand under a stream --
 
 local function memory_pair() return proa.net.pair { memory = true } end

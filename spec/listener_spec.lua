@@ -6,19 +6,7 @@
 local helper = require "spec.helper"
 local proa = require "proa"
 
-local function it(name, fn, options)
-  helper.it(name, function()
-    local listener <close> = assert(proa.net.listen "127.0.0.1:0")
-    fn(listener, listener:address())
-  end, options)
-end
-
---- Connect and say who it is; the stream stays open until the test ends.
-local function client(address, name)
-  local conn = assert(proa.net.connect(address))
-  conn:write(name, "\n")
-  return conn
-end
+local it, client = helper.it_listening, helper.client
 
 --- Let n clients be parked. The simulation, as a kernel may, ends a multishot
 -- accept at times; then they are not: they wait in the backlog.

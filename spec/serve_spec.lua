@@ -5,19 +5,7 @@
 local helper = require "spec.helper"
 local proa = require "proa"
 
-local function it(name, fn, options)
-  helper.it(name, function()
-    local listener <close> = assert(proa.net.listen "127.0.0.1:0")
-    fn(listener, listener:address())
-  end, options)
-end
-
---- Connect and say who it is.
-local function client(address, name)
-  local conn = assert(proa.net.connect(address))
-  conn:write(name, "\n")
-  return conn
-end
+local it, client = helper.it_listening, helper.client
 
 local function clients(address, n)
   local conns = {}
