@@ -13,6 +13,7 @@
 #include "lua_fd.h"
 #include "lua_net.h"
 #include "stream_memory.h"
+#include "stream_pipe.h"
 #include "stream_socket.h"
 
 #define LINGER_NS (5 * NS_PER_S)
@@ -56,6 +57,18 @@ int push_stream(lua_State *L, struct proactor *p, struct handle *h) {
   o->s = stream_over_socket(p, h, &anchors);
   if (o->s) return 0;
   handle_close(p, h, NULL, NULL);
+  lua_pop(L, 1);
+  return -ENOMEM;
+}
+
+int push_pipe_stream(lua_State *L, struct proactor *p, struct handle *in,
+                     struct handle *out) {
+  struct lua_stream *o = push_empty(L);
+  struct anchors anchors = stream_anchors(o->rt);
+  o->s = stream_over_pipes(p, in, out, &anchors);
+  if (o->s) return 0;
+  if (in) handle_close(p, in, NULL, NULL);
+  if (out) handle_close(p, out, NULL, NULL);
   lua_pop(L, 1);
   return -ENOMEM;
 }
@@ -252,8 +265,8 @@ static int l_keep(lua_State *L) {
 
 static int push_name(lua_State *L, const struct stream *s, bool peer) {
   struct handle *h = stream_handle(s);
-  if (h) return push_handle_name(L, s->p, h, peer);
-  lua_pushliteral(L, "memory");
+  if (h && h->kind == HANDLE_SOCKET) return push_handle_name(L, s->p, h, peer);
+  lua_pushstring(L, s->transport->name);
   return 1;
 }
 
@@ -296,6 +309,26 @@ static int l_stream(lua_State *L) {
   return r < 0 ? push_errno(L, "stream", r) : 1;
 }
 
+static struct handle *check_end(lua_State *L, struct proactor *p, int arg) {
+  if (lua_isnoneornil(L, arg)) return NULL;
+  struct handle *h = check_fd(L, p, arg)->handle;
+  luaL_argcheck(L, !h->inflight, arg, "fd has ops in flight");
+  return h;
+}
+
+/* pipe_stream(in | nil, out | nil) -> a stream that owns these fd objects'
+ * descriptors from now on, and reads from the one, writes to the other */
+static int l_pipe_stream(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  lua_settop(L, 2);
+  struct handle *in = check_end(L, p, 1), *out = check_end(L, p, 2);
+  luaL_argcheck(L, in != out, 2, "two descriptors expected");
+  if (in) take_fd(L, 1);
+  if (out) take_fd(L, 2);
+  int r = push_pipe_stream(L, p, in, out);
+  return r < 0 ? push_errno(L, "stream", r) : 1;
+}
+
 void open_stream(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"close", l_close},   {"abort", l_abort}, {"address", l_address},
@@ -306,6 +339,7 @@ void open_stream(lua_State *L) {
                                   {"__tostring", l_tostring},
                                   {NULL, NULL}};
   static const luaL_Reg functions[] = {{"stream", l_stream},
+                                       {"pipe_stream", l_pipe_stream},
                                        {"served", l_served},
                                        {"memory_pair", l_memory_pair},
                                        {NULL, NULL}};

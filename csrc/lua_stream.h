@@ -69,6 +69,11 @@ struct stream_options { /* filled with the defaults before */
 void stream_options(lua_State *L, int arg, const char *who, const char *known,
                     struct runtime *rt, struct stream_options *o);
 
+/* Push a stream object over these, which it owns (see stream_pipe.h); on
+ * failure, -errno, they are closed. */
+int push_pipe_stream(lua_State *L, struct proactor *p, struct handle *in,
+                     struct handle *out);
+
 extern const luaL_Reg stream_read_methods[], stream_write_methods[],
     stream_copy_methods[], stream_option_methods[];
 

@@ -227,6 +227,7 @@ void stream_leave(struct lua_stream *o) {
   if (o->reader != o->rt->current) return;
   stream_give_back(o);
   o->reader = NULL;
+  if (o->s && o->s->shy) o->s->transport->pause(o->s);
 }
 
 int stream_await_bytes(lua_State *L, struct lua_stream *o, size_t want,

@@ -102,7 +102,8 @@ void stream_receive(struct stream *s, size_t want) {
 
 void stream_consumed(struct stream *s) {
   s->want = 1;
-  if (s->in.len < STREAM_QUOTA / 2 && stream_wants(s)) s->transport->receive(s);
+  if (s->in.len < STREAM_QUOTA / 2 && !s->shy && stream_wants(s))
+    s->transport->receive(s);
 }
 
 void stream_came(struct stream *s) {

@@ -54,6 +54,7 @@ struct stream {
   const struct transport *transport;
   struct proactor *p;
   bool outside; /* something outside the process may move it */
+  bool shy;     /* takes only what somebody waits for: others read it, too */
   /* in */
   struct inq in;
   size_t want;         /* the reader is woken at this many bytes */

@@ -12,6 +12,7 @@
 
 local proa = require "proa"
 local busted = require "busted"
+local core = require "proa.core"
 local lfs = require "lfs"
 
 local helper = {}
@@ -310,12 +311,21 @@ local function framed(pair)
   end
 end
 
+--- Two pipes, one for each direction.
+local function pipe_pair()
+  local there, from_here = proa.fd.pipe()
+  local here, from_there = proa.fd.pipe()
+  local a = assert(core.pipe_stream(here, from_here))
+  return a, assert(core.pipe_stream(there, from_there))
+end
+
 --- Every kind of stream, each with a function that makes a connected pair. All
 -- of them keep the same promises.
 helper.transports = {
   { name = "TCP", pair = helper.tcp_pair },
   { name = "a Unix socket", pair = proa.net.pair },
   { name = "memory", pair = memory_pair },
+  { name = "pipes", pair = pipe_pair },
   { name = "a codec over TCP", pair = framed(helper.tcp_pair) },
   { name = "a codec over memory", pair = framed(memory_pair) },
   { name = "two codecs", pair = framed(framed(proa.net.pair)) },
