@@ -10,6 +10,7 @@
 #include "lua_args.h"
 #include "lua_core.h"
 #include "lua_fd.h"
+#include "lua_select.h"
 
 static struct future *check_future(lua_State *L, int arg) {
   return luaL_checkudata(L, arg, FUTURE_CLASS);
@@ -206,6 +207,30 @@ static int l_cancel(lua_State *L) {
   return 1;
 }
 
+/* -- as one of several -- */
+
+static bool future_ready(lua_State *L, int idx) {
+  return future_done(check_future(L, idx));
+}
+
+static void future_link(lua_State *L, int idx, struct looker *k) {
+  list_push(&check_future(L, idx)->waiters, &k->waiter.link);
+}
+
+static bool future_external(lua_State *L, int idx) {
+  return check_future(L, idx)->op != NULL;
+}
+
+static int future_take(lua_State *L, int idx, struct looker *k) {
+  (void)k;
+  return future_push_results(L, idx);
+}
+
+static const struct select_class selects_future = {.ready = future_ready,
+                                                   .link = future_link,
+                                                   .external = future_external,
+                                                   .take = future_take};
+
 /* -- hand-made -- */
 
 static int l_future(lua_State *L) {
@@ -266,5 +291,6 @@ void open_future(lua_State *L) {
       {"__tostring", l_tostring}, {"__gc", future_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"future", l_future}, {NULL, NULL}};
   make_class(L, FUTURE_CLASS, methods, meta);
+  select_register(L, FUTURE_CLASS, &selects_future);
   add_functions(L, functions);
 }

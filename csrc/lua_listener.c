@@ -9,6 +9,7 @@
 #include "lua_core.h"
 #include "lua_listener.h"
 #include "lua_net.h"
+#include "lua_select.h"
 
 static struct lua_listener *check_listener(lua_State *L) {
   struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
@@ -100,6 +101,49 @@ static int accept_go(lua_State *L) {
   return await_yield(L, t, &waits_accept, l, until, 0, accept_k);
 }
 
+/* -- as one of several -- */
+
+static struct listener *listener_at(lua_State *L, int idx) {
+  struct lua_listener *o = luaL_checkudata(L, idx, LISTENER_CLASS);
+  return rt_gone(o->rt) ? NULL : o->l;
+}
+
+static bool select_ready(lua_State *L, int idx) {
+  struct listener *l = listener_at(L, idx);
+  return !l || l->parked_n || l->err;
+}
+
+static void select_link(lua_State *L, int idx, struct looker *k) {
+  struct listener *l = listener_at(L, idx);
+  list_push(&l->waiters, &k->waiter.link);
+  listener_arm(l);
+}
+
+static bool select_io(lua_State *L, int idx) {
+  (void)L;
+  (void)idx;
+  return true;
+}
+
+static void select_pass_on(lua_State *L, int idx, struct looker *k) {
+  struct listener *l = listener_at(L, idx);
+  (void)k;
+  if (l) listener_pass_on(l);
+}
+
+static int select_take(lua_State *L, int idx, struct looker *k) {
+  struct listener *l = listener_at(L, idx);
+  (void)k;
+  if (!l) return push_fail(L, "accept: the listener was closed", "CLOSED");
+  return l->parked_n || l->err ? accept_parked(L, l) : -1;
+}
+
+static const struct select_class selects_listener = {.ready = select_ready,
+                                                     .link = select_link,
+                                                     .external = select_io,
+                                                     .leave = select_pass_on,
+                                                     .take = select_take};
+
 /* -- what serve is made of -- */
 
 /* Also after the close, for those who came before it. */
@@ -186,13 +230,6 @@ static int l_serve_wake(lua_State *L) {
 
 /* -- the rest -- */
 
-/* accept_parked(listener) -> stream | nil: none is parked. Not an await. */
-static int l_accept_parked(lua_State *L) {
-  struct lua_listener *o = luaL_checkudata(L, 1, LISTENER_CLASS);
-  if (rt_gone(o->rt) || !o->l || !(o->l->parked_n || o->l->err)) return 0;
-  return accept_parked(L, o->l);
-}
-
 /* accept([timeout]) -> stream */
 static int l_accept(lua_State *L) {
   check_open(L);
@@ -271,16 +308,19 @@ void open_listener(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"accept", l_accept}, {"address", l_address}, {"close", l_close},
       {"parked", l_parked}, {"closed", l_closed},   {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"serve_begin", l_serve_begin},     {"serve_end", l_serve_end},
-      {"serve_next", l_serve_next},       {"serve_wait", l_serve_wait},
-      {"serve_wake", l_serve_wake},       {"accept_once", l_accept_once},
-      {"accept_parked", l_accept_parked}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"serve_begin", l_serve_begin},
+                                       {"serve_end", l_serve_end},
+                                       {"serve_next", l_serve_next},
+                                       {"serve_wait", l_serve_wait},
+                                       {"serve_wake", l_serve_wake},
+                                       {"accept_once", l_accept_once},
+                                       {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_gc},
                                   {"__close", l_close},
                                   {"__tostring", l_tostring},
                                   {NULL, NULL}};
   make_class(L, LISTENER_CLASS, methods, meta);
+  select_register(L, LISTENER_CLASS, &selects_listener);
   add_functions(L, functions);
   luaL_getmetatable(L, LISTENER_CLASS);
   lua_getfield(L, -1, "__index");

@@ -1,101 +1,98 @@
 /* lua_select.c - waiting for the first of several things.
  *
- * core.wait_any waits on tasks, futures and listeners at once and tells which
- * is ready; it takes nothing, so what it does not choose loses nothing.
- * select and race are put together from it in lua/proa/combine.lua; all and
- * any take one after another and use lua_watch.c.
+ * core.choose waits on several entries at once and takes from the first that
+ * is ready; what it does not choose loses nothing (lua_select.h: what an entry
+ * can be, and how a type joins). select and race are put together from it in
+ * lua/proa/combine.lua; all and any take one after another and use
+ * lua_watch.c.
  *
  * SPDX-License-Identifier: MIT */
 #include "lua_select.h"
 
 #include "lua_core.h"
-#include "lua_future.h"
-#include "lua_listener.h"
 
-struct node {
-  struct waiter waiter;
-  struct task *task;
-  struct listener *listener; /* to be passed on when not chosen */
-};
+#define ANY_CLASS "proa.any"
 
 struct any {
+  struct task *task;
   int n;
-  struct node nodes[];
+  int claimed; /* number of the entry it was decided for, or 0 */
+  struct looker lookers[];
 };
 
-int select_ready(lua_State *L, int idx) {
-  struct task *t = task_test(L, idx);
-  if (t) return task_done(t);
-  struct future *f = luaL_testudata(L, idx, FUTURE_CLASS);
-  if (f) return future_done(f);
-  struct lua_listener *l = luaL_testudata(L, idx, LISTENER_CLASS);
-  if (l) return !l->l || l->l->parked_n || l->l->err;
-  return -1;
-}
+/* The places on the stack of who chooses. */
+enum { LIST = 1, LIMIT, ANY };
 
-struct listener *select_link(lua_State *L, int idx, struct waiter *w) {
-  struct task *t = task_test(L, idx);
-  struct future *f = t ? NULL : luaL_testudata(L, idx, FUTURE_CLASS);
-  if (t || f) {
-    list_push(t ? &t->watchers : &f->waiters, &w->link);
-    return NULL;
-  }
-  struct lua_listener *l = luaL_testudata(L, idx, LISTENER_CLASS);
-  list_push(&l->l->waiters, &w->link);
-  listener_arm(l->l);
-  return l->l;
-}
+/* -- classes -- */
 
-bool select_external(lua_State *L, int idx) {
-  if (task_test(L, idx)) return false;
-  struct future *f = luaL_testudata(L, idx, FUTURE_CLASS);
-  return f ? f->op != NULL : luaL_testudata(L, idx, LISTENER_CLASS) != NULL;
-}
+static const char class_key = 0;
 
-void select_leave(lua_State *L, int idx) {
-  struct task *t = task_test(L, idx);
-  if (!t) {
-    struct lua_listener *o = luaL_testudata(L, idx, LISTENER_CLASS);
-    if (o && o->l) listener_pass_on(o->l);
-    return;
-  }
-  lua_pushvalue(L, idx);
-  if (t->state == TASK_FAILED && t->looked_at && !t->observed)
-    task_report_failure(L, t);
-  t->looked_at = false;
+void select_register(lua_State *L, const char *name,
+                     const struct select_class *class) {
+  luaL_getmetatable(L, name);
+  lua_pushlightuserdata(L, (void *)(uintptr_t) class);
+  lua_rawsetp(L, -2, &class_key);
   lua_pop(L, 1);
+}
+
+const struct select_class *select_class_of(lua_State *L, int idx) {
+  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx))
+    return NULL;
+  lua_rawgetp(L, -1, &class_key);
+  const struct select_class *class = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return class;
 }
 
 static int cannot_wait(lua_State *L) {
   bool named = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING;
   return luaL_error(L,
-                    "cannot wait for a %s: a task, a future or a listener "
-                    "expected",
+                    "cannot wait for a %s: a task, a future, a listener or "
+                    "another awaitable expected",
                     named ? lua_tostring(L, -1) : luaL_typename(L, -1));
 }
 
 void select_check_list(lua_State *L, int idx, int n) {
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, idx, i);
-    if (select_ready(L, -1) < 0) cannot_wait(L);
+    if (!select_class_of(L, -1)) cannot_wait(L);
     lua_pop(L, 1);
   }
 }
 
-/* -- the wait -- */
-
-static void unlink_all(struct any *a) {
-  for (int i = 0; i < a->n; i++) {
-    struct node *node = &a->nodes[i];
-    link_unlink(&node->waiter.link);
-    if (node->listener) listener_pass_on(node->listener);
-    node->listener = NULL;
-  }
+bool select_external(lua_State *L, int idx) {
+  const struct select_class *class = select_class_of(L, idx);
+  return class->external && class->external(L, idx);
 }
 
-static void node_wake(struct waiter *w) {
-  struct node *node = container_of(w, struct node, waiter);
-  if (node->task->state == TASK_WAITING) task_wake(node->task, WAIT_READY);
+void select_leave(lua_State *L, int idx, struct looker *k) {
+  const struct select_class *class = select_class_of(L, idx);
+  if (class->leave) class->leave(L, lua_absindex(L, idx), k);
+}
+
+/* -- waking -- */
+
+static bool waits_in(const struct any *a) {
+  return a->task->state == TASK_WAITING && a->task->wait.subject == a;
+}
+
+static void any_wake(struct waiter *w) {
+  const struct any *a = looker_of(w)->wait;
+  if (waits_in(a)) task_wake(a->task, WAIT_READY);
+}
+
+static bool any_claim(struct looker *k) {
+  struct any *a = k->wait;
+  if (!waits_in(a)) return false;
+  link_unlink(&k->waiter.link);
+  k->claimed = true;
+  a->claimed = (int)(k - a->lookers) + 1;
+  task_wake(a->task, WAIT_READY);
+  return true;
+}
+
+static void unlink_all(struct any *a) {
+  for (int i = 0; i < a->n; i++) link_unlink(&a->lookers[i].waiter.link);
 }
 
 static bool withdraw_any(struct task *t) {
@@ -108,101 +105,153 @@ static const struct wait_class waits_any = {.verb = "select",
 static const struct wait_class waits_any_io = {
     .verb = "select", .external = true, .withdraw = withdraw_any};
 
-static int push_first_ready(lua_State *L, int n) {
+/* -- choosing -- */
+
+/* The number of the first that is ready, or 0. */
+static int first_ready(lua_State *L, int n) {
   for (int i = 1; i <= n; i++) {
-    lua_rawgeti(L, 1, i);
-    bool ready = select_ready(L, -1) == 1;
+    lua_rawgeti(L, LIST, i);
+    bool ready = select_class_of(L, -1)->ready(L, lua_gettop(L));
     lua_pop(L, 1);
-    if (!ready) continue;
-    lua_pushinteger(L, i);
-    return 1;
+    if (ready) return i;
   }
   return 0;
 }
 
-static int wait_nodes(lua_State *L, struct task *t);
-
-static void leave_others(lua_State *L, int n, lua_Integer chosen) {
-  for (int i = 1; i <= n; i++) {
+static void leave_others(lua_State *L, struct any *a, int chosen) {
+  for (int i = 1; i <= a->n; i++) {
     if (i == chosen) continue;
-    lua_rawgeti(L, 1, i);
-    select_leave(L, -1);
+    lua_rawgeti(L, LIST, i);
+    select_leave(L, -1, &a->lookers[i - 1]);
     lua_pop(L, 1);
   }
 }
 
-/* The stack: 1 the list, 2 the absolute limit, 3 the nodes. */
+/* Pushes its number and what it gave; -1: it had nothing any more. */
+static int take(lua_State *L, int i, struct looker *k) {
+  lua_settop(L, ANY);
+  lua_rawgeti(L, LIST, i);
+  lua_pushinteger(L, i);
+  int n = select_class_of(L, ANY + 1)->take(L, ANY + 1, k);
+  if (k) k->claimed = false;
+  return n < 0 ? n : n + 1;
+}
+
+static int choose_go(lua_State *L, struct task *t);
+
 static int any_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  struct any *a = lua_touserdata(L, 3);
-  lua_settop(L, 3);
-  for (int i = 0; i < a->n; i++) link_unlink(&a->nodes[i].waiter.link);
-  if (rt_get(L)->current->wait.end != WAIT_READY) leave_others(L, a->n, 0);
+  struct any *a = lua_touserdata(L, ANY);
+  lua_settop(L, ANY);
+  unlink_all(a);
+  int chosen = a->claimed;
+  a->claimed = 0;
+  if (!chosen && a->task->wait.end == WAIT_READY) chosen = first_ready(L, a->n);
+  leave_others(L, a, chosen);
   if (await_end(L) == WAIT_TIMEOUT) return 0;
-  if (!push_first_ready(L, a->n)) /* another took it first */
-    return wait_nodes(L, await_begin(L));
-  leave_others(L, a->n, lua_tointeger(L, -1));
-  return 1;
+  int n = chosen ? take(L, chosen, &a->lookers[chosen - 1]) : -1;
+  return n >= 0 ? n : choose_go(L, await_begin(L)); /* others were quicker */
 }
 
 /* It is collected with its coroutine, or with the state. */
 static int any_gc(lua_State *L) {
-  struct any *a = lua_touserdata(L, 1);
-  for (int i = 0; i < a->n; i++) link_unlink(&a->nodes[i].waiter.link);
+  unlink_all(lua_touserdata(L, 1));
   return 0;
 }
 
-static void push_any(lua_State *L, struct task *t, int n) {
-  size_t size = sizeof(struct any) + (size_t)n * sizeof(struct node);
-  struct any *a = new_object(L, size, "proa.any", 0);
+static struct any *push_any(lua_State *L, struct task *t, int n) {
+  size_t size = sizeof(struct any) + (size_t)n * sizeof(struct looker);
+  struct any *a = new_object(L, size, ANY_CLASS, 0);
+  a->task = t;
   a->n = n;
   for (int i = 0; i < n; i++) {
-    link_init(&a->nodes[i].waiter.link);
-    a->nodes[i].waiter.wake = node_wake;
-    a->nodes[i].waiter.looks = true;
-    a->nodes[i].task = t;
+    struct looker *k = &a->lookers[i];
+    link_init(&k->waiter.link);
+    k->waiter.wake = any_wake;
+    k->waiter.looks = true;
+    k->claim = any_claim;
+    k->wait = a;
   }
+  return a;
 }
 
-static bool link_nodes(lua_State *L, struct any *a) {
+/* list, any -> whether something outside may end the wait */
+static int link_all(lua_State *L) {
+  struct any *a = lua_touserdata(L, 2);
   bool external = false;
-  for (int i = 0; i < a->n; i++) {
-    struct node *node = &a->nodes[i];
-    lua_rawgeti(L, 1, i + 1);
-    node->listener = select_link(L, -1, &node->waiter);
-    external |= select_external(L, -1);
-    lua_pop(L, 1);
+  for (int i = 1; i <= a->n; i++) {
+    lua_rawgeti(L, 1, i);
+    external |= select_external(L, 3);
+    select_class_of(L, 3)->link(L, 3, &a->lookers[i - 1]);
+    lua_settop(L, 2);
   }
+  lua_pushboolean(L, external);
+  return 1;
+}
+
+/* One that can't be linked takes back the others. */
+static bool link_or_raise(lua_State *L, struct any *a) {
+  lua_pushcfunction(L, link_all);
+  lua_pushvalue(L, LIST);
+  lua_pushvalue(L, ANY);
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    unlink_all(a);
+    leave_others(L, a, 0);
+    lua_error(L);
+  }
+  bool external = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   return external;
 }
 
-static int wait_nodes(lua_State *L, struct task *t) {
-  struct any *a = lua_touserdata(L, 3);
-  bool external = link_nodes(L, a);
+static int wait_for_any(lua_State *L, struct task *t, int n) {
+  lua_settop(L, ANY);
+  if (lua_isnil(L, ANY)) {
+    push_any(L, t, n);
+    lua_replace(L, ANY);
+  }
+  struct any *a = lua_touserdata(L, ANY);
+  bool external = link_or_raise(L, a);
   return await_yield(L, t, external ? &waits_any_io : &waits_any, a,
-                     (uint64_t)lua_tointeger(L, 2), 0, any_k);
+                     (uint64_t)lua_tointeger(L, LIMIT), 0, any_k);
 }
 
-/* wait_any(list[, timeout]) -> index of one that is ready | nil: timed out */
-static int l_wait_any(lua_State *L) {
+static int turn_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  await_end(L);
+  return choose_go(L, await_begin(L));
+}
+
+/* The stack: the list, the absolute limit, the struct any or nil. */
+static int choose_go(lua_State *L, struct task *t) {
+  int n = (int)lua_rawlen(L, LIST), ready;
+  while ((ready = first_ready(L, n))) {
+    if (!await_budget(t)) return await_reschedule(L, t, 0, turn_k);
+    int results = take(L, ready, NULL);
+    if (results >= 0) return results;
+  }
+  return wait_for_any(L, t, n);
+}
+
+/* choose(list[, timeout]) -> index, results... of the first that is ready |
+ * nothing: timed out */
+static int l_choose(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   uint64_t limit = opt_limit(L, 2);
-  int n = (int)luaL_len(L, 1);
-  lua_settop(L, 1);
-  select_check_list(L, 1, n);
+  lua_settop(L, LIST);
+  select_check_list(L, LIST, (int)lua_rawlen(L, LIST));
   struct task *t = await_begin(L);
-  if (push_first_ready(L, n)) return 1;
   lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
-  push_any(L, t, n);
-  return wait_nodes(L, t);
+  lua_pushnil(L);
+  return choose_go(L, t);
 }
 
-/* ready(x) -> boolean */
-static int l_ready(lua_State *L) {
-  int ready = select_ready(L, 1);
-  luaL_argcheck(L, ready >= 0, 1, "a task, a future or a listener expected");
-  lua_pushboolean(L, ready);
+/* awaitable(x) -> whether it can be an entry */
+static int l_awaitable(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, select_class_of(L, 1) != NULL);
   return 1;
 }
 
@@ -210,7 +259,7 @@ void open_select(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", any_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"wait_any", l_wait_any}, {"ready", l_ready}, {NULL, NULL}};
-  make_class(L, "proa.any", none, meta);
+      {"choose", l_choose}, {"awaitable", l_awaitable}, {NULL, NULL}};
+  make_class(L, ANY_CLASS, none, meta);
   add_functions(L, functions);
 }

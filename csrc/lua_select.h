@@ -1,8 +1,20 @@
-/* lua_select.h - what can be waited for together with others.
+/* lua_select.h - what can be waited for together with others: the way in.
  *
- * Tasks, futures and listeners, seen alike: is it ready, wake me when it is.
- * Used by lua_select.c (the first of several) and lua_watch.c (one after
- * another).
+ * Any userdata can be an entry of select, all, any and race. Its class says
+ * how by a const struct select_class, registered once with its metatable:
+ *
+ *     static const struct select_class selects_thing = {
+ *         .ready = thing_ready, .link = thing_link, .take = thing_take};
+ *     make_class(L, THING_CLASS, methods, meta);
+ *     select_register(L, THING_CLASS, &selects_thing);
+ *
+ * Who waits for several only looks. Its looker stands in the list of each
+ * entry; whoever makes one ready wakes the looker as any other waiter, and
+ * gives it nothing. The task then looks again which entry is ready, takes
+ * from that one alone and leaves the rest. So what is not chosen has lost
+ * nothing; and where two looked at one item, the one that comes too late
+ * finds nothing ready and waits again. Used by lua_select.c (the first of
+ * several) and lua_watch.c (one after another).
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_LUA_SELECT_H
@@ -10,19 +22,60 @@
 
 #include <lua.h>
 
-#include "listener.h"
+#include "proactor.h"
 
-/* Is the value at idx ready now? -1: it can't be waited for. */
-int select_ready(lua_State *L, int idx);
+/* An entry's place in the list of what it waits for. */
+struct looker {
+  struct waiter waiter; /* .looks is set: by that a list can tell */
+  /* For lists where both sides may only look (a rendezvous): decide the wait
+   * for this entry, now, from outside. true: it is woken and will take this
+   * entry, whatever else gets ready; false: it does not wait at the moment, or
+   * is decided: wake it instead, it will look again. */
+  bool (*claim)(struct looker *);
+  void *wait;   /* lookers of one wait never meet each other */
+  bool claimed; /* until it has been taken */
+};
+
+static inline struct looker *looker_of(struct waiter *w) {
+  return container_of(w, struct looker, waiter);
+}
+
+/* The object is the userdata at idx, which may be closed meanwhile: then it is
+ * ready, and take gives nil, message, "CLOSED". None of these awaits; all but
+ * `ready` may raise for lack of memory, having changed nothing. */
+struct select_class {
+  /* Would take find something? Changes nothing. */
+  bool (*ready)(lua_State *L, int idx);
+  /* It is not ready: put the looker into the list that is woken when it may
+   * be, and see to it that it will (arm what has to be). Does not wake it. */
+  void (*link)(lua_State *L, int idx, struct looker *k);
+  /* May something outside this Lua state make it ready (the kernel, a signal,
+   * a thread)? NULL: no. What only tasks can do is a deadlock when none is
+   * left. */
+  bool (*external)(lua_State *L, int idx);
+  /* It was linked and is not taken now; the looker is in no list any more, and
+   * may have been woken: pass on what another waiter may take. NULL: nothing
+   * to do. */
+  void (*leave)(lua_State *L, int idx, struct looker *k);
+  /* It was ready just now: take, without awaiting. Pushes what awaiting it
+   * would return (a failure as nil, message, code) and returns how many, or -1
+   * when another has been quicker; raises only what awaiting would. The looker
+   * is NULL unless it was linked; when it is claimed, what was decided is
+   * there. */
+  int (*take)(lua_State *L, int idx, struct looker *k);
+};
+
+/* `class` is static; the metatable is that of make_class(L, name, ...). */
+void select_register(lua_State *L, const char *name,
+                     const struct select_class *class);
+
+/* -- for who waits -- */
+
+/* NULL: the value at idx can't be waited for. */
+const struct select_class *select_class_of(lua_State *L, int idx);
 /* Raises unless all n of the list can be waited for. */
 void select_check_list(lua_State *L, int idx, int n);
-/* Have w woken when it may be ready. The listener, when it is one: to be
- * passed on when what came is not taken. */
-struct listener *select_link(lua_State *L, int idx, struct waiter *w);
-/* May something outside this Lua state make it ready? */
 bool select_external(lua_State *L, int idx);
-/* It was looked at and will not be taken: a failure that only lookers have
- * seen is told, and another waiter may take what a listener has. */
-void select_leave(lua_State *L, int idx);
+void select_leave(lua_State *L, int idx, struct looker *k);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lua_core.h"
+#include "lua_select.h"
 #include "malloc_hint.h"
 
 enum { MANY = 1000 }; /* live tasks; their memory is worth asking for */
@@ -257,6 +258,37 @@ static int l_await(lua_State *L) {
                      await_task_k);
 }
 
+/* -- as one of several -- */
+
+static bool select_ready(lua_State *L, int idx) {
+  return task_done(task_test(L, idx));
+}
+
+static void select_link(lua_State *L, int idx, struct looker *k) {
+  list_push(&task_test(L, idx)->watchers, &k->waiter.link);
+}
+
+/* A failure that only lookers have seen is told. */
+static void select_leave_task(lua_State *L, int idx, struct looker *k) {
+  struct task *t = task_test(L, idx);
+  (void)k;
+  lua_pushvalue(L, idx);
+  if (t->state == TASK_FAILED && t->looked_at && !t->observed)
+    task_report_failure(L, t);
+  t->looked_at = false;
+  lua_pop(L, 1);
+}
+
+static int select_take(lua_State *L, int idx, struct looker *k) {
+  (void)k;
+  return task_push_results(L, task_test(L, idx));
+}
+
+static const struct select_class selects_task = {.ready = select_ready,
+                                                 .link = select_link,
+                                                 .leave = select_leave_task,
+                                                 .take = select_take};
+
 /* -- the rest -- */
 
 static const char *state_name(const struct task *t) {
@@ -380,6 +412,7 @@ void open_task(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"tasks", l_tasks}, {"current", l_current}, {NULL, NULL}};
   make_class(L, TASK_CLASS, methods, meta);
+  select_register(L, TASK_CLASS, &selects_task);
   luaL_getmetatable(L, TASK_CLASS);
   rt_get(L)->class_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   add_functions(L, functions);

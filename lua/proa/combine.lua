@@ -2,8 +2,8 @@
 -- Entries are tasks, futures, listeners or functions; functions become tasks
 -- that belong to the call: what it started and nobody needs any more is
 -- cancelled before it returns, what it was given is only no longer waited
--- for. Built on core.wait_any and core.watch, which take nothing from what
--- they look at.
+-- for. Built on core.choose and core.watch, which take nothing from what they
+-- do not choose.
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
@@ -37,25 +37,6 @@ local function with_started(body)
   if #started > 0 then finish(started) end
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
-end
-
-local function is_listener(entry)
-  return getmetatable(entry) == false and entry.accept ~= nil
-end
-
---- The results of an entry that is ready.
-local function take(entry)
-  if type(entry) == "userdata" and is_listener(entry) then
-    if entry:closed() then
-      return nil, "accept: the listener was closed", "CLOSED"
-    end
-    -- No await: a cancellation comes after what was won, not instead of it.
-    local stream, message, code = core.accept_parked(entry)
-    if stream then return stream end
-    if message then return nil, message, code end
-    return entry:accept()
-  end
-  return entry:await()
 end
 
 -- A failure, by the convention of all and any: raised, or nil and a message.
@@ -99,6 +80,11 @@ local function check_entries(who, entries, each)
   end
 end
 
+local function named(names, index, ...)
+  if not index then return "timeout" end
+  return names[index], ...
+end
+
 --- Wait for the first of several.
 ---@param entries table name -> future|task|listener|function; timeout: seconds
 ---@return any name, any ... the entry's results; "timeout" alone when the
@@ -114,9 +100,7 @@ function combine.select(entries)
   return with_started(function(start)
     local list = {}
     for i, name in ipairs(names) do list[i] = start(entries[name]) end
-    local i = core.wait_any(list, entries.timeout)
-    if not i then return "timeout" end
-    return names[i], take(list[i])
+    return named(names, core.choose(list, entries.timeout))
   end)
 end
 
@@ -126,11 +110,13 @@ local function started_list(list, start)
   return out
 end
 
---- pcall's results of an entry, packed without the flag.
-local function outcome(entry)
-  local results = table.pack(pcall(take, entry))
-  if not results[1] then return nil, results[2] end
-  return table.pack(table.unpack(results, 2, results.n))
+--- Of the next entry that ends: its index, its results packed or nil, and
+-- then what it raised.
+local function next_of(watch)
+  local results = table.pack(watch:next())
+  local i, ok = results[1], results[2]
+  if not ok then return i, nil, results[3] end
+  return i, table.pack(table.unpack(results, 3, results.n))
 end
 
 --- Wait for all. An entry fails when it raises or returns nil and a message.
@@ -144,8 +130,7 @@ function combine.all(list)
     local entries, out, errors = started_list(list, start), {}, {}
     local watch <close> = core.watch(entries)
     for _ = 1, #entries do
-      local i = watch:next()
-      local results, raised = outcome(entries[i])
+      local i, results, raised = next_of(watch)
       if not results and not list.collect then error(raised, 0) end
       if results and not failed(results) then
         out[i] = results[1]
@@ -171,8 +156,7 @@ function combine.any(list)
     local entries, last = started_list(list, start), nil
     local watch <close> = core.watch(entries)
     for _ = 1, #entries do
-      local i = watch:next()
-      local results, raised = outcome(entries[i])
+      local i, results, raised = next_of(watch)
       if results and not failed(results) then
         return table.unpack(results, 1, results.n)
       end
@@ -191,7 +175,7 @@ function combine.race(list)
   if #list == 0 then error("race: nothing to wait for", 2) end
   return with_started(function(start)
     local waiting = started_list(list, start)
-    return take(waiting[core.wait_any(waiting)])
+    return select(2, core.choose(waiting))
   end)
 end
 
