@@ -13,10 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "lua_buffer.h"
 #include "lua_core.h"
 #include "lua_fd.h"
+#include "lua_file.h"
 #include "lua_net.h"
 
 /* What the kernel moves at most in one call (MAX_RW_COUNT). */
@@ -27,29 +30,46 @@ struct parsed {
   lua_State *L;
   struct proactor *p;
   int arg; /* the next index */
-  struct handle *handle;
+  struct handle *handle, *other;
   struct buf *buf;
   const char *bytes; /* a string to send */
   size_t len, at;
-  int64_t off;
+  int64_t off, count;
+  int64_t offs[2]; /* off is the first */
+  unsigned offs_n;
   struct address address;
   bool has_address;
   uint64_t delay_ns;
-  const char *path;
+  const char *path, *to;
   int flags;
   unsigned mode;
   int how;
   short events;
   char host[256], service[32];
-  int parts; /* the index of a list of strings */
+  int parts; /* the index of a list of strings or buffers */
+  bool into; /* ... of buffers */
   int keep_fd, keep_bytes;
 };
 
 /* -- one function a kind -- */
 
+/* A second one need not be kept: its handle stays open until the op ends. */
 static void parse_fd(struct parsed *a) {
-  a->handle = check_fd(a->L, a->p, a->arg)->handle;
-  a->keep_fd = a->arg++;
+  struct handle *h = check_fd(a->L, a->p, a->arg)->handle;
+  if (a->handle) {
+    a->other = h;
+    a->arg++;
+  } else {
+    a->handle = h;
+    a->keep_fd = a->arg++;
+  }
+}
+
+static void parse_at(struct parsed *a) {
+  if (lua_isnoneornil(a->L, a->arg))
+    a->arg++;
+  else
+    parse_fd(a);
 }
 
 static void parse_into(struct parsed *a) {
@@ -82,11 +102,56 @@ static void parse_parts(struct parsed *a) {
   a->parts = a->keep_bytes = a->arg++;
 }
 
+static void parse_buffers(struct parsed *a) {
+  luaL_checktype(a->L, a->arg, LUA_TTABLE);
+  lua_Integer n = luaL_len(a->L, a->arg);
+  luaL_argcheck(a->L, n >= 1 && n <= 64, a->arg, "1 to 64 buffers expected");
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(a->L, a->arg, i);
+    if (!test_buffer(a->L, -1))
+      luaL_argerror(a->L, a->arg, "a list of buffers expected");
+    a->len += check_buffer(a->L, -1)->len;
+    lua_pop(a->L, 1);
+  }
+  a->flags = (int)n;
+  a->into = true;
+  a->parts = a->keep_bytes = a->arg++;
+}
+
 static void parse_offset(struct parsed *a) {
   lua_Integer off = luaL_optinteger(a->L, a->arg, -1);
   luaL_argcheck(a->L, lua_isnoneornil(a->L, a->arg) || off >= 0, a->arg,
                 "an offset is not negative");
-  a->off = off;
+  if (a->offs_n == 0) a->off = off;
+  a->offs[a->offs_n++] = off;
+  a->arg++;
+}
+
+static void parse_count(struct parsed *a) {
+  a->count = luaL_checkinteger(a->L, a->arg);
+  luaL_argcheck(a->L, a->count >= 0, a->arg, "a count is not negative");
+  a->arg++;
+}
+
+static void parse_mask(struct parsed *a) {
+  lua_Integer n = luaL_optinteger(a->L, a->arg, 0777);
+  luaL_argcheck(a->L, n >= 0 && n <= UINT32_MAX, a->arg, "out of range");
+  a->mode = (unsigned)n;
+  a->arg++;
+}
+
+static void parse_lock(struct parsed *a) {
+  static const char *const names[] = {"shared", "exclusive", "none", NULL};
+  static const int values[] = {LOCK_SH, LOCK_EX, LOCK_UN};
+  a->flags = values[luaL_checkoption(a->L, a->arg++, "exclusive", names)];
+}
+
+static void parse_access(struct parsed *a) {
+  const char *how = luaL_optstring(a->L, a->arg, "");
+  luaL_argcheck(a->L, how[strspn(how, "rwx")] == 0, a->arg,
+                "some of the letters r, w, x expected");
+  a->flags = (strchr(how, 'r') ? R_OK : 0) | (strchr(how, 'w') ? W_OK : 0) |
+             (strchr(how, 'x') ? X_OK : 0);
   a->arg++;
 }
 
@@ -101,14 +166,17 @@ static void parse_seconds(struct parsed *a) {
 
 static void parse_path(struct parsed *a) {
   size_t len;
-  a->path = luaL_checklstring(a->L, a->arg, &len);
-  luaL_argcheck(a->L, strlen(a->path) == len, a->arg,
-                "a path has no zero bytes");
+  const char *path = luaL_checklstring(a->L, a->arg, &len);
+  luaL_argcheck(a->L, strlen(path) == len, a->arg, "a path has no zero bytes");
+  if (a->path)
+    a->to = path;
+  else
+    a->path = path;
   a->arg++;
 }
 
 /* "r", "r+", "w", "w+", "a", "a+" as io.open; behind them "x": must be new,
- * "d": past the page cache (O_DIRECT) */
+ * "d": past the page cache (O_DIRECT). Or open(2)'s own bits. */
 static int open_flags(const char *mode) {
   int direct = strchr(mode, 'd') ? O_DIRECT : 0;
   bool plus = strchr(mode, '+'), x = strchr(mode, 'x');
@@ -127,8 +195,11 @@ static int open_flags(const char *mode) {
 }
 
 static void parse_mode(struct parsed *a) {
-  const char *mode = luaL_optstring(a->L, a->arg, "r");
-  a->flags = mode[0] ? open_flags(mode) : -1;
+  bool bits = lua_isinteger(a->L, a->arg);
+  const char *mode = bits ? "" : luaL_optstring(a->L, a->arg, "r");
+  a->flags = bits      ? (int)lua_tointeger(a->L, a->arg)
+             : mode[0] ? open_flags(mode)
+                       : -1;
   luaL_argcheck(a->L, a->flags >= 0, a->arg, "invalid mode");
   a->mode = (unsigned)luaL_optinteger(a->L, a->arg + 1, 0666);
   a->arg += 2;
@@ -169,8 +240,11 @@ static void parse_one(struct parsed *a, enum op_arg kind) {
       [ARG_SECONDS] = parse_seconds, [ARG_PATH] = parse_path,
       [ARG_MODE] = parse_mode,       [ARG_HOW] = parse_how,
       [ARG_EVENTS] = parse_events,   [ARG_FLAG] = parse_flag,
-      [ARG_HOST] = parse_host};
-  _Static_assert(countof(parse) == ARG_HOST + 1, "a kind has no parser");
+      [ARG_HOST] = parse_host,       [ARG_AT] = parse_at,
+      [ARG_COUNT] = parse_count,     [ARG_BUFFERS] = parse_buffers,
+      [ARG_LOCK] = parse_lock,       [ARG_ACCESS] = parse_access,
+      [ARG_MASK] = parse_mask};
+  _Static_assert(countof(parse) == ARG_MASK + 1, "a kind has no parser");
   parse[kind](a);
 }
 
@@ -185,13 +259,33 @@ static void *op_memory(struct op *op, const void *from, size_t len) {
 struct parts {
   struct msghdr msg;
   struct iovec iov[64];
+  struct buf *bufs[64];
 };
+
+/* false: a finaliser that ran since they were checked has lent one. */
+static bool fill_buffers(struct op *op, struct parts *m,
+                         const struct parsed *a) {
+  op->bufs = m->bufs;
+  for (int i = 0; i < a->flags; i++) {
+    lua_rawgeti(a->L, a->parts, i + 2); /* of the copy; 1 is the fd */
+    struct buf *b = free_buffer(a->L, -1);
+    lua_pop(a->L, 1);
+    if (!b) return false;
+    buf_lend(b, op->class->name);
+    op->bufs[op->bufs_n++] = buf_ref(b);
+    m->iov[i] = (struct iovec){b->data, b->len};
+    op->io.len += b->len;
+  }
+  return true;
+}
 
 static bool fill_parts(struct op *op, const struct parsed *a) {
   struct parts *m = op->memory = calloc(1, sizeof *m);
   if (!m) return false;
+  op->arg.msg = &m->msg;
   m->msg.msg_iov = m->iov;
   m->msg.msg_iovlen = (size_t)a->flags;
+  if (a->into) return fill_buffers(op, m, a);
   for (int i = 0; i < a->flags; i++) {
     lua_rawgeti(a->L, a->parts, i + 2); /* of the copy; 1 is the fd */
     size_t len;
@@ -200,7 +294,21 @@ static bool fill_parts(struct op *op, const struct parsed *a) {
     op->io.len += len;
     lua_pop(a->L, 1);
   }
-  op->arg.msg = &m->msg;
+  return true;
+}
+
+/* Room for the result, then the paths. */
+static bool fill_paths(struct op *op, const struct parsed *a) {
+  size_t space = op->class->space;
+  size_t one = a->path ? strlen(a->path) + 1 : 0;
+  size_t two = a->to ? strlen(a->to) + 1 : 0;
+  char *at = op->memory = malloc(space + one + two);
+  if (!at) return false;
+  op->arg.file.flags = a->flags;
+  op->arg.file.mode = a->mode;
+  at += space;
+  if (a->path) op->arg.file.path = memcpy(at, a->path, one);
+  if (a->to) op->arg.file.to = memcpy(at + one, a->to, two);
   return true;
 }
 
@@ -217,11 +325,7 @@ static bool fill_memory(struct op *op, const struct parsed *a) {
   if (a->has_address)
     return (op->arg.address = op_memory(op, &a->address, sizeof a->address)) !=
            NULL;
-  if (!a->path) return true;
-  op->arg.open.flags = a->flags;
-  op->arg.open.mode = a->mode;
-  return (op->arg.open.path = op_memory(op, a->path, strlen(a->path) + 1)) !=
-         NULL;
+  return !(a->path || op->class->space) || fill_paths(op, a);
 }
 
 static void fill_bytes(struct op *op, const struct parsed *a) {
@@ -236,13 +340,25 @@ static void fill_bytes(struct op *op, const struct parsed *a) {
 
 static bool fill(struct op *op, const struct parsed *a) {
   op->handle = a->handle;
-  op->io.off = a->off;
+  op->other = a->other;
+  op->io.off = op->class == &op_truncate ? a->count : a->off;
+  op->io.count = a->count;
   op->io.flags = a->flags;
-  if (op->class->flags & (OP_FILLS | OP_EMPTIES)) fill_bytes(op, a);
+  if ((op->class->flags & (OP_FILLS | OP_EMPTIES)) && !a->parts)
+    fill_bytes(op, a);
+  if (a->other) op->arg.from_off = a->offs[a->offs_n - 1];
   if (op->class == &op_shutdown) op->arg.how = a->how;
   if (op->class == &op_ready) op->arg.events = a->events;
   if (op->class == &op_timer) op->arg.delay_ns = a->delay_ns;
   return fill_memory(op, a);
+}
+
+/* Whatever the list has become since it was looked at. */
+static void check_part(const struct parsed *a, int type) {
+  if (a->into ? !test_buffer(a->L, -1) : type != LUA_TSTRING)
+    luaL_argerror(a->L, a->parts,
+                  a->into ? "a list of buffers expected"
+                          : "a list of strings expected");
 }
 
 /* The fd object and the string stay alive with the op. */
@@ -251,10 +367,9 @@ static int anchor(lua_State *L, const struct parsed *a) {
   lua_createtable(L, 2, 0);
   if (a->keep_fd) lua_pushvalue(L, a->keep_fd);
   if (a->keep_fd) lua_rawseti(L, -2, 1);
-  if (a->parts) { /* the strings, not the caller's list of them */
+  if (a->parts) { /* what is in the caller's list, which may change */
     for (int i = 1; i <= a->flags; i++) {
-      if (lua_rawgeti(L, a->parts, i) != LUA_TSTRING)
-        luaL_argerror(L, a->parts, "a list of strings expected");
+      check_part(a, lua_rawgeti(L, a->parts, i));
       lua_rawseti(L, -2, i + 1);
     }
     lua_pushvalue(L, -1);
@@ -266,6 +381,20 @@ static int anchor(lua_State *L, const struct parsed *a) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static bool has_twice(const struct parsed *a) {
+  bool twice = false;
+  for (int i = 1; i <= a->flags; i++) {
+    lua_rawgeti(a->L, a->parts, i);
+    for (int k = 1; k < i; k++) {
+      lua_rawgeti(a->L, a->parts, k);
+      twice |= lua_rawequal(a->L, -1, -2);
+      lua_pop(a->L, 1);
+    }
+    lua_pop(a->L, 1);
+  }
+  return twice;
+}
+
 struct op *args_op(lua_State *L, struct proactor *p,
                    const struct op_class *class, int first) {
   struct parsed a = {.L = L, .p = p, .arg = first, .off = -1};
@@ -274,6 +403,8 @@ struct op *args_op(lua_State *L, struct proactor *p,
   for (int i = 0; class->args[i] != ARG_END; i++) parse_one(&a, class->args[i]);
   if (a.arg < first + ARGS_MAX && !lua_isnoneornil(L, a.arg))
     luaL_argerror(L, a.arg, "one argument too many");
+  if (a.into && has_twice(&a))
+    luaL_argerror(L, a.parts, "a buffer is in the list twice");
   if (a.len > IO_MAX) luaL_error(L, "%s: more than 2 GiB at once", class->name);
   int kept = anchor(L, &a);
   struct op *op = proactor_op(p, class);
@@ -281,7 +412,8 @@ struct op *args_op(lua_State *L, struct proactor *p,
   if (!filled) {
     if (op) proactor_free(p, op);
     luaL_unref(L, LUA_REGISTRYINDEX, kept ? kept : LUA_NOREF);
-    luaL_error(L, "not enough memory");
+    luaL_error(L, a.into ? "not enough memory, or a buffer is in use"
+                         : "not enough memory");
   }
   op->anchor = kept;
   return op;
@@ -333,6 +465,13 @@ static int push_value(lua_State *L, struct proactor *p, struct op *op,
     return push_events(L, res);
   case VALUE_LIST:
     return push_addresses(L, op, res);
+  case VALUE_TEXT:
+    lua_pushlstring(L, op->memory, (size_t)res);
+    return 1;
+  case VALUE_STAT:
+    return push_stat(L, op->memory);
+  case VALUE_NAMES:
+    return push_names(L, op->memory, (size_t)res);
   case VALUE_TRUE:
   case VALUE_BYTES:
     break;
@@ -341,15 +480,23 @@ static int push_value(lua_State *L, struct proactor *p, struct op *op,
   return 1;
 }
 
-/* "connect 127.0.0.1:80", "open /nowhere", "recv" */
+static bool names_file(const struct op_class *class) {
+  for (int i = 0; class->args[i] != ARG_END; i++)
+    if (class->args[i] == ARG_PATH) return true;
+  return false;
+}
+
+/* "connect 127.0.0.1:80", "open /nowhere", "rename a to b", "recv" */
 static void describe(const struct op *op, char *into, size_t len) {
   char text[ADDRESS_SHOWN_MAX];
   const struct resolve_query *q = op->memory;
   if (op->class == &op_connect && op->memory) {
     address_describe(op->memory, text);
     snprintf(into, len, "connect %s", text);
-  } else if (op->class == &op_open && op->memory) {
-    snprintf(into, len, "open %s", (const char *)op->memory);
+  } else if (op->memory && names_file(op->class)) {
+    const char *to = op->arg.file.to;
+    snprintf(into, len, "%s %s%s%s", op->class->name, op->arg.file.path,
+             to ? " to " : "", to ? to : "");
   } else if (op->class == &op_resolve && q) {
     snprintf(into, len, "resolve %s", q->host);
   } else {
@@ -359,7 +506,7 @@ static void describe(const struct op *op, char *into, size_t len) {
 
 int args_push_result(lua_State *L, struct proactor *p, struct op *op,
                      int32_t res) {
-  char what[PATH_MAX + 16];
+  char what[2 * PATH_MAX + 32];
   if (res >= 0) return push_value(L, p, op, res);
   describe(op, what, sizeof what);
   if (op->closed)

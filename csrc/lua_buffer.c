@@ -35,6 +35,11 @@ struct buf *check_buffer(lua_State *L, int arg) {
   return o->b;
 }
 
+struct buf *free_buffer(lua_State *L, int arg) {
+  struct lua_buffer *o = luaL_testudata(L, arg, BUFFER_CLASS);
+  return o && o->b && !o->b->lent ? o->b : NULL;
+}
+
 /* An empty object first, so that nothing is held when memory runs out. */
 static struct buf *push_buffer(lua_State *L, size_t len) {
   /* What is made while the state closes is never finalised. */

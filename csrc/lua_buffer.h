@@ -12,6 +12,8 @@
 struct buf *check_buffer(lua_State *L, int arg);
 /* The same or NULL when arg is no buffer. */
 struct buf *test_buffer(lua_State *L, int arg);
+/* The same, and NULL when it is lent; never raises. */
+struct buf *free_buffer(lua_State *L, int arg);
 /* [i, j] at arg and arg + 1 as string.sub reads them, default all; as an
  * offset and a length. */
 void opt_range(lua_State *L, int arg, size_t len, size_t *at, size_t *n);

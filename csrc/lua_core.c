@@ -405,5 +405,6 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_signal(L);
   open_select(L);
   open_watch(L);
+  open_fs(L);
   return 1;
 }

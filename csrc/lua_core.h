@@ -137,6 +137,7 @@ void open_proactor(lua_State *L);
 void open_signal(lua_State *L);
 void open_select(lua_State *L);
 void open_watch(lua_State *L);
+void open_fs(lua_State *L);
 
 /* Close a coroutine: its <close> variables run. */
 static inline int close_thread(lua_State *co, lua_State *from) {

@@ -87,9 +87,9 @@ static void orphan_sink(struct op *op, const struct op_result *r) {
 /* A worker has a copy of the buffer's bytes, so that one is free at once. */
 bool future_detach(struct future *f) {
   struct op *op = f->op;
-  if (f->state != FUTURE_PENDING || (op->buf && !op->on_worker)) return false;
-  op->io.ptr = NULL;
-  op_give_back(op);
+  if (f->state != FUTURE_PENDING || ((op->buf || op->bufs_n) && !op->on_worker))
+    return false;
+  op_let_go(op);
   op->sink = orphan_sink;
   op->owner = f->rt;
   f->op = NULL;

@@ -4,6 +4,7 @@
 #include "op.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "fault.h"
 
@@ -25,7 +26,10 @@ void op_table_init(struct op_table *t) {
 }
 
 void op_table_deinit(struct op_table *t) {
-  for (uint32_t i = 0; i < t->slab_n; i++) free(t->slabs[i]);
+  for (uint32_t i = 0; i < t->slab_n; i++) {
+    for (uint32_t k = 0; k < OP_SLAB; k++) free(t->slabs[i][k].memory);
+    free(t->slabs[i]);
+  }
   free(t->slabs);
   op_table_init(t);
 }
@@ -59,6 +63,7 @@ struct op *op_new(struct op_table *t, const struct op_class *class) {
   uint32_t slot = op->slot, gen = op->gen;
   *op = (struct op){.class = class, .slot = slot, .gen = gen};
   op->io.off = -1;
+  list_init(&op->waiters);
   link_init(&op->link);
   link_init(&op->queue);
   t->live++;
@@ -91,9 +96,39 @@ void op_borrow(struct op *op, struct buf *b) {
   op->buf = buf_ref(b);
 }
 
+static void give_back(struct buf *b) {
+  buf_return(b);
+  buf_unref(b);
+}
+
 void op_give_back(struct op *op) {
-  if (!op->buf) return;
-  buf_return(op->buf);
-  buf_unref(op->buf);
+  if (op->buf) give_back(op->buf);
   op->buf = NULL;
+  while (op->bufs_n) give_back(op->bufs[--op->bufs_n]);
+}
+
+void op_let_go(struct op *op) {
+  op->io.ptr = NULL;
+  if (op->class->flags & OP_PARTS) op->arg.msg = NULL;
+  op_give_back(op);
+}
+
+void op_gather(const struct op *op, unsigned char *into) {
+  if (op->io.ptr) memcpy(into, op->io.ptr, op->io.len);
+  if (op->io.ptr || !(op->class->flags & OP_PARTS)) return;
+  const struct msghdr *m = op->arg.msg;
+  for (size_t i = 0; i < m->msg_iovlen; into += m->msg_iov[i++].iov_len)
+    memcpy(into, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+}
+
+void op_scatter(struct op *op, const unsigned char *from, size_t n) {
+  if (op->io.ptr) memcpy(op->io.ptr, from, n);
+  if (op->io.ptr || !(op->class->flags & OP_PARTS)) return;
+  const struct msghdr *m = op->arg.msg;
+  for (size_t i = 0; m && i < m->msg_iovlen && n; i++) {
+    size_t part = min_size(n, m->msg_iov[i].iov_len);
+    memcpy(m->msg_iov[i].iov_base, from, part);
+    from += part;
+    n -= part;
+  }
 }

@@ -16,6 +16,8 @@
 #ifndef PROA_OP_H
 #define PROA_OP_H
 
+#include <fcntl.h>
+
 #include "buf.h"
 #include "handle.h"
 #include "heap.h"
@@ -48,6 +50,12 @@ enum op_arg {
   ARG_EVENTS,  /* "r", "w" or "rw" for readiness */
   ARG_FLAG,    /* boolean */
   ARG_HOST,    /* name to resolve, then service */
+  ARG_AT,      /* fd of the directory a path starts from; nil: the current */
+  ARG_COUNT,   /* integer >= 0: bytes */
+  ARG_BUFFERS, /* list of buffers: lent, filled */
+  ARG_LOCK,    /* "shared", "exclusive", "none" */
+  ARG_ACCESS,  /* some of "rwx", or "" */
+  ARG_MASK,    /* integer: bits of the kernel's */
 };
 
 /* What a result >= 0 means to Lua. */
@@ -59,18 +67,23 @@ enum op_value {
   VALUE_EVENTS, /* "r", "w", "rw" */
   VALUE_LIST,   /* addresses, in op->memory */
   VALUE_BYTES,  /* a pool buffer */
+  VALUE_TEXT,   /* so many bytes of text, in op->memory */
+  VALUE_STAT,   /* a struct statx, in op->memory */
+  VALUE_NAMES,  /* so many bytes of directory entries, in op->memory */
 };
 
 enum op_flag {
   OP_MULTISHOT = 1 << 0, /* many results, the last without RESULT_MORE */
   OP_BLOCKING = 1 << 1,  /* perform may block: on files, only on a worker */
-  OP_WORKER = 1 << 2,    /* always on a worker */
+  OP_WORKER = 1 << 2,    /* whatever its handle is, on a worker, unless the
+                            ring has an entry for it */
   OP_SELECT = 1 << 3,    /* the driver picks a pool buffer */
   OP_INLINE = 1 << 4,    /* on sockets, perform at once: it cannot block */
   OP_TIMER = 1 << 5,     /* the proactor's deadline heap carries it out */
   OP_LAST = 1 << 6,      /* runs when no other op uses its handle; ends it */
   OP_FILLS = 1 << 7,     /* writes to io.ptr */
-  OP_EMPTIES = 1 << 8,   /* reads from io.ptr */
+  OP_EMPTIES = 1 << 8,   /* reads from io.ptr, or from the parts of arg.msg */
+  OP_PARTS = 1 << 9, /* its bytes are arg.msg's parts, where io.ptr is NULL */
 };
 
 #define OP_AGAIN INT32_MIN       /* finish: submit once more */
@@ -82,6 +95,7 @@ struct op_class {
   enum op_value value;
   short interest; /* POLLIN, POLLOUT or 0 */
   unsigned flags;
+  unsigned space; /* bytes of op->memory for the result, before the paths */
   /* The kernel's shape: fill the entry. NULL: runs on a worker. */
   void (*prep)(struct op *op, struct io_uring_sqe *sqe);
   /* The other shape: one try that does not block (on a worker it may);
@@ -112,6 +126,7 @@ typedef void op_sink(struct op *op, const struct op_result *r);
 struct op {
   const struct op_class *class;
   struct handle *handle; /* NULL where there is no descriptor */
+  struct handle *other;  /* a second one that stays open as long, or NULL */
   op_sink *sink;
   void *owner; /* the sink's */
   uint32_t slot, gen;
@@ -126,25 +141,29 @@ struct op {
   int32_t res;       /* while `finished` */
   int anchor;        /* what Lua must keep alive; layer 4's, 0: nothing */
   struct buf *buf;   /* lent to this op, one reference */
-  void *memory;      /* malloced, freed with the op */
-  struct link link;  /* in handle->ops */
-  struct link queue; /* in one list of the proactor or driver */
+  struct buf **bufs; /* the same, many, in `memory` */
+  unsigned bufs_n;
+  void *memory;        /* malloced, freed with the op */
+  struct list waiters; /* layer 4's: struct waiter, while one waits for it */
+  struct link link;    /* in handle->ops */
+  struct link queue;   /* in one list of the proactor or driver */
   struct deadline deadline;
   void *job; /* threads.c; in the simulation its record of the op */
   struct {
     unsigned char *ptr;
-    size_t len, done; /* bytes; done: moved by earlier tries */
-    int64_t off;
+    size_t len, done;   /* bytes; done: moved by earlier tries */
+    int64_t off, count; /* in a file; bytes of it */
     int flags;
   } io;
   union {
     struct msghdr *msg;
     struct address *address;
     struct {
-      const char *path;
+      const char *path, *to; /* in `memory` */
       int flags;
       unsigned mode;
-    } open;
+    } file;
+    int64_t from_off;
     uint64_t delay_ns;
     short events;
     int how;
@@ -190,9 +209,18 @@ static inline bool op_in_flight(const struct op *op) {
 static inline int op_fd(const struct op *op) {
   return op->handle ? op->handle->fd : -1;
 }
+/* The directory that its paths start from. */
+static inline int op_at_fd(const struct op *op) {
+  return op->handle ? op->handle->fd : AT_FDCWD;
+}
 
 /* Lend b to op until the op is freed or returns it. */
 void op_borrow(struct op *op, struct buf *b);
 void op_give_back(struct op *op);
+/* The same while a worker has its own copy: what it reads goes nowhere. */
+void op_let_go(struct op *op);
+/* All of its bytes from or to one block; n of them. */
+void op_gather(const struct op *op, unsigned char *into);
+void op_scatter(struct op *op, const unsigned char *from, size_t n);
 
 #endif

@@ -1,6 +1,7 @@
 /* ops.h - the operations there are, one line each.
  *
- * Each is a const struct op_class in ops_net.c, ops_file.c or ops_sys.c, and
+ * Each is a const struct op_class in ops_net.c, ops_file.c (descriptors of
+ * files), ops_path.c (names of files) or ops_sys.c, and
  * has a row in the conformance table. Adding one touches its ops_*.c, this
  * list, that table and its documentation: no driver, no binding.
  *
@@ -26,8 +27,28 @@ extern const struct op_class op_shutdown;     /* arg.how: SHUT_* */
 extern const struct op_class op_close;        /* ends the handle */
 extern const struct op_class op_read;         /* io, io.off */
 extern const struct op_class op_write;        /* io, io.off: all of it */
-extern const struct op_class op_open;         /* arg.open */
+extern const struct op_class op_readv;        /* arg.msg, io.off */
+extern const struct op_class op_writev;       /* arg.msg, io.off: all of it */
 extern const struct op_class op_fsync;        /* io.flags: data only */
+extern const struct op_class op_fstat;        /* of the handle */
+extern const struct op_class op_truncate;     /* io.off: the new length */
+extern const struct op_class op_allocate;   /* io.off, io.count; flags: hole */
+extern const struct op_class op_flock;      /* io.flags: LOCK_* */
+extern const struct op_class op_copy_range; /* other to handle */
+extern const struct op_class op_sendfile;   /* other to handle, a socket */
+extern const struct op_class op_entries;    /* some of a directory */
+extern const struct op_class op_watch_add;  /* inotify: arg.file */
+extern const struct op_class op_open;       /* arg.file */
+extern const struct op_class op_stat;       /* flags: not through links */
+extern const struct op_class op_access;     /* flags: R_OK ... */
+extern const struct op_class op_mkdir;      /* arg.file.mode */
+extern const struct op_class op_unlink;     /* flags: a directory */
+extern const struct op_class op_rename;     /* flags: not over another */
+extern const struct op_class op_link;
+extern const struct op_class op_symlink; /* file.path: the target */
+extern const struct op_class op_readlink;
+extern const struct op_class op_realpath;
+extern const struct op_class op_chmod;
 
 /* All of them, ending in NULL, in the order of this list. */
 extern const struct op_class *const op_classes[];
@@ -47,5 +68,7 @@ struct resolve_query {
 
 /* Ops that move io.len bytes in as many tries as it takes. */
 int op_finish_all(struct op *op, int res);
+/* Step over n bytes of the parts that are gone. */
+void op_msg_advance(struct msghdr *m, size_t n);
 
 #endif

@@ -165,8 +165,7 @@ static int sendmsg_perform(struct op *op, struct sys *sys) {
   return (int)sys->class->sendmsg(sys, op_fd(op), op->arg.msg, 0);
 }
 
-/* Step over n bytes that are gone. */
-static void msg_advance(struct msghdr *m, size_t n) {
+void op_msg_advance(struct msghdr *m, size_t n) {
   while (m->msg_iovlen && n >= m->msg_iov->iov_len) {
     n -= m->msg_iov->iov_len;
     m->msg_iov++;
@@ -178,7 +177,7 @@ static void msg_advance(struct msghdr *m, size_t n) {
 }
 
 static int sendmsg_finish(struct op *op, int res) {
-  if (res > 0) msg_advance(op->arg.msg, (size_t)res);
+  if (res > 0) op_msg_advance(op->arg.msg, (size_t)res);
   return op_finish_all(op, res);
 }
 

@@ -109,6 +109,7 @@ static void start(struct proactor *p, struct op *op) {
 
 static void enlist(struct proactor *p, struct op *op) {
   p->inflight++;
+  if (op->other) op->other->inflight++;
   if (!op->handle) return;
   op->handle->inflight++;
   list_push(&op->handle->ops, &op->link);
@@ -116,9 +117,15 @@ static void enlist(struct proactor *p, struct op *op) {
 
 static void delist(struct proactor *p, struct op *op) {
   p->inflight--;
+  if (op->other) op->other->inflight--;
   if (!op->handle) return;
   op->handle->inflight--;
   link_unlink(&op->link);
+}
+
+static bool closes(const struct op *op) {
+  return (op->handle && op->handle->closing) ||
+         (op->other && op->other->closing);
 }
 
 void proactor_submit(struct proactor *p, struct op *op) {
@@ -129,7 +136,7 @@ void proactor_submit(struct proactor *p, struct op *op) {
   op_step(op, OP_QUEUED);
   enlist(p, op);
   p->stats.submitted++;
-  if (op->handle && op->handle->closing && !(op->class->flags & OP_LAST))
+  if (closes(op) && !(op->class->flags & OP_LAST))
     finish_now(p, op, -ECANCELED);
   else
     start(p, op);
@@ -215,8 +222,12 @@ static int32_t final_res(struct op *op, int32_t res) {
   return res;
 }
 
+static void end_unused(struct proactor *p, struct handle *h) {
+  if (h && h->closing && !h->inflight) handle_end(p, h);
+}
+
 static void complete(struct proactor *p, struct op *op, struct op_result r) {
-  struct handle *h = op->handle;
+  struct handle *h = op->handle, *other = op->other;
   if (r.flags & RESULT_MORE) {
     op->sink(op, &r);
     return;
@@ -227,12 +238,13 @@ static void complete(struct proactor *p, struct op *op, struct op_result r) {
     return;
   }
   bool last = op->class->flags & OP_LAST;
-  op->closed = h && h->closing && r.res == -ECANCELED;
+  op->closed = closes(op) && r.res == -ECANCELED;
   delist(p, op);
   op_step(op, OP_COMPLETED);
   p->stats.completed++;
   op->sink(op, &r); /* from here on op may be gone */
-  if (h && !last && h->closing && !h->inflight) handle_end(p, h);
+  if (!last) end_unused(p, h);
+  end_unused(p, other);
 }
 
 static void dispatch(struct proactor *p) {

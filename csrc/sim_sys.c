@@ -103,12 +103,13 @@ static ssize_t sys_write(struct sys *s, int fd, const void *p, size_t n,
 
 /* fifo(7): without a reader, opening to write would wait; -EAGAIN. One opened
  * to read is silent, not at its end, until a writer has come. */
-static int sys_open(struct sys *s, const char *path, int flags, unsigned mode) {
+static int sys_open(struct sys *s, int at, const char *path, int flags,
+                    unsigned mode) {
   struct stat st;
-  bool fifo = stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+  bool fifo = fstatat(at, path, &st, 0) == 0 && S_ISFIFO(st.st_mode);
   if (!fifo || flags & (O_NONBLOCK | O_PATH))
-    return sys_posix.open(s, path, flags, mode);
-  int fd = sys_posix.open(s, path, flags | O_NONBLOCK, mode);
+    return sys_posix.open(s, at, path, flags, mode);
+  int fd = sys_posix.open(s, at, path, flags | O_NONBLOCK, mode);
   return fd == -ENXIO ? -EAGAIN : fd;
 }
 
@@ -168,6 +169,99 @@ static int sys_unlink(struct sys *s, const char *path) {
   return sys_posix.unlink(s, path);
 }
 
+/* -- files: the real ones -- */
+
+static ssize_t sys_readv(struct sys *s, int fd, const struct iovec *v, int n,
+                         int64_t off) {
+  return sim_owns_fd(fd) ? -ESPIPE : sys_posix.readv(s, fd, v, n, off);
+}
+
+static ssize_t sys_writev(struct sys *s, int fd, const struct iovec *v, int n,
+                          int64_t off) {
+  return sim_owns_fd(fd) ? -ESPIPE : sys_posix.writev(s, fd, v, n, off);
+}
+
+static int sys_statx(struct sys *s, int at, const char *path, int flags,
+                     struct statx *into) {
+  return sys_posix.statx(s, at, path, flags, into);
+}
+
+static int sys_access(struct sys *s, int at, const char *path, int how) {
+  return sys_posix.access(s, at, path, how);
+}
+
+static int sys_mkdir(struct sys *s, int at, const char *path, unsigned mode) {
+  return sys_posix.mkdir(s, at, path, mode);
+}
+
+static int sys_unlink_at(struct sys *s, int at, const char *path, int flags) {
+  return sys_posix.unlink_at(s, at, path, flags);
+}
+
+static int sys_rename(struct sys *s, int at, const char *from, const char *to,
+                      unsigned flags) {
+  return sys_posix.rename(s, at, from, to, flags);
+}
+
+static int sys_link(struct sys *s, int at, const char *from, const char *to) {
+  return sys_posix.link(s, at, from, to);
+}
+
+static int sys_symlink(struct sys *s, const char *target, int at,
+                       const char *path) {
+  return sys_posix.symlink(s, target, at, path);
+}
+
+static ssize_t sys_readlink(struct sys *s, int at, const char *path, char *into,
+                            size_t len) {
+  return sys_posix.readlink(s, at, path, into, len);
+}
+
+static ssize_t sys_realpath(struct sys *s, const char *path, char *into) {
+  return sys_posix.realpath(s, path, into);
+}
+
+static int sys_chmod_at(struct sys *s, int at, const char *path,
+                        unsigned mode) {
+  return sys_posix.chmod_at(s, at, path, mode);
+}
+
+static int sys_truncate(struct sys *s, int fd, int64_t len) {
+  return sim_owns_fd(fd) ? -EINVAL : sys_posix.truncate(s, fd, len);
+}
+
+static int sys_allocate(struct sys *s, int fd, int mode, int64_t off,
+                        int64_t len) {
+  return sim_owns_fd(fd) ? -ENODEV : sys_posix.allocate(s, fd, mode, off, len);
+}
+
+static ssize_t sys_entries(struct sys *s, int fd, void *into, size_t len) {
+  return sim_owns_fd(fd) ? -ENOTDIR : sys_posix.entries(s, fd, into, len);
+}
+
+static int sys_lock(struct sys *s, int fd, int how) {
+  return sim_owns_fd(fd) ? -EBADF : sys_posix.lock(s, fd, how);
+}
+
+static ssize_t sys_copy_range(struct sys *s, int to, int64_t to_off, int from,
+                              int64_t from_off, size_t n) {
+  if (sim_owns_fd(to) || sim_owns_fd(from)) return -EINVAL;
+  return sys_posix.copy_range(s, to, to_off, from, from_off, n);
+}
+
+/* To a socket of this world: read here, and sent as far as it goes. */
+static ssize_t sys_sendfile(struct sys *s, int to, int from, int64_t off,
+                            size_t n) {
+  char bytes[16 * 1024];
+  if (!sim_owns_fd(to)) return sys_posix.sendfile(s, to, from, off, n);
+  ssize_t r = sys_read(s, from, bytes, min_size(n, sizeof bytes), off);
+  return r > 0 ? sys_send(s, to, bytes, (size_t)r, 0) : r;
+}
+
+static int sys_watch(struct sys *s, int fd, const char *path, unsigned mask) {
+  return sys_posix.watch(s, fd, path, mask);
+}
+
 const struct sys_class sys_sim = {
     .socket = sys_socket,
     .pair = sys_pair,
@@ -182,7 +276,8 @@ const struct sys_class sys_sim = {
     .close = sys_close,
     .read = sys_read,
     .write = sys_write,
-    .open = sys_open,
+    .readv = sys_readv,
+    .writev = sys_writev,
     .fsync = sys_fsync,
     .poll = sys_poll,
     .name = sys_name,
@@ -193,4 +288,22 @@ const struct sys_class sys_sim = {
     .lstat = sys_lstat,
     .chmod = sys_chmod,
     .unlink = sys_unlink,
+    .open = sys_open,
+    .statx = sys_statx,
+    .access = sys_access,
+    .mkdir = sys_mkdir,
+    .unlink_at = sys_unlink_at,
+    .rename = sys_rename,
+    .link = sys_link,
+    .symlink = sys_symlink,
+    .readlink = sys_readlink,
+    .realpath = sys_realpath,
+    .chmod_at = sys_chmod_at,
+    .truncate = sys_truncate,
+    .allocate = sys_allocate,
+    .entries = sys_entries,
+    .lock = sys_lock,
+    .copy_range = sys_copy_range,
+    .sendfile = sys_sendfile,
+    .watch = sys_watch,
 };

@@ -12,10 +12,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base.h"
 
 struct sys;
+struct statx;
 
 struct sys_class {
   int (*socket)(struct sys *, int family, int type, int protocol);
@@ -34,7 +36,10 @@ struct sys_class {
   /* off -1: the file's own position. */
   ssize_t (*read)(struct sys *, int fd, void *, size_t, int64_t off);
   ssize_t (*write)(struct sys *, int fd, const void *, size_t, int64_t off);
-  int (*open)(struct sys *, const char *path, int flags, unsigned mode);
+  ssize_t (*readv)(struct sys *, int fd, const struct iovec *, int n,
+                   int64_t off);
+  ssize_t (*writev)(struct sys *, int fd, const struct iovec *, int n,
+                    int64_t off);
   int (*fsync)(struct sys *, int fd, bool data_only);
   int (*poll)(struct sys *, int fd, short events); /* revents now, or 0 */
   int (*name)(struct sys *, int fd, bool peer, struct sockaddr *, socklen_t *);
@@ -51,6 +56,31 @@ struct sys_class {
   int (*lstat)(struct sys *, const char *path, struct stat *);
   int (*chmod)(struct sys *, const char *path, unsigned mode);
   int (*unlink)(struct sys *, const char *path);
+  /* -- files: these may block, so only ops call them, on a worker or where
+   * there is none; `at` is a directory's descriptor or AT_FDCWD -- */
+  int (*open)(struct sys *, int at, const char *path, int flags, unsigned mode);
+  int (*statx)(struct sys *, int at, const char *path, int flags,
+               struct statx *);
+  int (*access)(struct sys *, int at, const char *path, int how);
+  int (*mkdir)(struct sys *, int at, const char *path, unsigned mode);
+  int (*unlink_at)(struct sys *, int at, const char *path, int flags);
+  int (*rename)(struct sys *, int at, const char *from, const char *to,
+                unsigned flags);
+  int (*link)(struct sys *, int at, const char *from, const char *to);
+  int (*symlink)(struct sys *, const char *target, int at, const char *path);
+  ssize_t (*readlink)(struct sys *, int at, const char *path, char *, size_t);
+  ssize_t (*realpath)(struct sys *, const char *path, char *); /* PATH_MAX */
+  int (*chmod_at)(struct sys *, int at, const char *path, unsigned mode);
+  int (*truncate)(struct sys *, int fd, int64_t len);
+  int (*allocate)(struct sys *, int fd, int mode, int64_t off, int64_t len);
+  /* struct dirent64 records, from the directory's position on */
+  ssize_t (*entries)(struct sys *, int fd, void *, size_t);
+  int (*lock)(struct sys *, int fd, int how); /* LOCK_*, never waits */
+  ssize_t (*copy_range)(struct sys *, int to, int64_t to_off, int from,
+                        int64_t from_off, size_t);
+  /* As much as a socket takes now, or -EAGAIN. */
+  ssize_t (*sendfile)(struct sys *, int to, int from, int64_t off, size_t);
+  int (*watch)(struct sys *, int fd, const char *path, unsigned mask);
 };
 
 struct sys {

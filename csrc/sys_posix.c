@@ -6,8 +6,17 @@
  * non-blocking where it must.
  *
  * SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -97,11 +106,16 @@ static ssize_t posix_write(struct sys *s, int fd, const void *p, size_t n,
   return or_errno_size(off < 0 ? write(fd, p, n) : pwrite(fd, p, n, off));
 }
 
-static int posix_open(struct sys *s, const char *path, int flags,
-                      unsigned mode) {
+static ssize_t posix_readv(struct sys *s, int fd, const struct iovec *v, int n,
+                           int64_t off) {
   (void)s;
-  if (fault_point("open")) return -EMFILE;
-  return or_errno(open(path, flags | O_CLOEXEC, mode));
+  return or_errno_size(off < 0 ? readv(fd, v, n) : preadv(fd, v, n, off));
+}
+
+static ssize_t posix_writev(struct sys *s, int fd, const struct iovec *v, int n,
+                            int64_t off) {
+  (void)s;
+  return or_errno_size(off < 0 ? writev(fd, v, n) : pwritev(fd, v, n, off));
 }
 
 static int posix_fsync(struct sys *s, int fd, bool data_only) {
@@ -165,6 +179,132 @@ static int posix_unlink(struct sys *s, const char *path) {
   return or_errno(unlink(path));
 }
 
+/* -- files -- */
+
+static int posix_open(struct sys *s, int at, const char *path, int flags,
+                      unsigned mode) {
+  (void)s;
+  if (fault_point("open")) return -EMFILE;
+  return or_errno(openat(at, path, flags | O_CLOEXEC, mode));
+}
+
+static int posix_statx(struct sys *s, int at, const char *path, int flags,
+                       struct statx *into) {
+  (void)s;
+  return or_errno(
+      statx(at, path, flags, STATX_BASIC_STATS | STATX_BTIME, into));
+}
+
+static int posix_access(struct sys *s, int at, const char *path, int how) {
+  (void)s;
+  return or_errno(faccessat(at, path, how, AT_EACCESS));
+}
+
+static int posix_mkdir(struct sys *s, int at, const char *path, unsigned mode) {
+  (void)s;
+  return or_errno(mkdirat(at, path, mode));
+}
+
+static int posix_unlink_at(struct sys *s, int at, const char *path, int flags) {
+  (void)s;
+  return or_errno(unlinkat(at, path, flags));
+}
+
+static int posix_rename(struct sys *s, int at, const char *from, const char *to,
+                        unsigned flags) {
+  (void)s;
+  return or_errno(renameat2(at, from, at, to, flags));
+}
+
+static int posix_link(struct sys *s, int at, const char *from, const char *to) {
+  (void)s;
+  return or_errno(linkat(at, from, at, to, 0));
+}
+
+static int posix_symlink(struct sys *s, const char *target, int at,
+                         const char *path) {
+  (void)s;
+  return or_errno(symlinkat(target, at, path));
+}
+
+static ssize_t posix_readlink(struct sys *s, int at, const char *path,
+                              char *into, size_t len) {
+  (void)s;
+  return or_errno_size(readlinkat(at, path, into, len));
+}
+
+static ssize_t posix_realpath(struct sys *s, const char *path, char *into) {
+  (void)s;
+  return realpath(path, into) ? (ssize_t)strlen(into) : -errno;
+}
+
+static int posix_chmod_at(struct sys *s, int at, const char *path,
+                          unsigned mode) {
+  (void)s;
+  return or_errno(fchmodat(at, path, mode, 0));
+}
+
+static int posix_truncate(struct sys *s, int fd, int64_t len) {
+  (void)s;
+  return or_errno(ftruncate(fd, len));
+}
+
+static int posix_allocate(struct sys *s, int fd, int mode, int64_t off,
+                          int64_t len) {
+  (void)s;
+  return or_errno(fallocate(fd, mode, off, len));
+}
+
+static ssize_t posix_entries(struct sys *s, int fd, void *into, size_t len) {
+  (void)s;
+  return or_errno_size(getdents64(fd, into, len));
+}
+
+static int posix_lock(struct sys *s, int fd, int how) {
+  (void)s;
+  return or_errno(flock(fd, how | LOCK_NB));
+}
+
+/* Through memory, for what the kernel does not copy by itself. */
+static ssize_t pump(int to, int64_t to_off, int from, int64_t from_off,
+                    size_t n) {
+  n = min_size(n, 256 * 1024);
+  char *bytes = malloc(n ? n : 1);
+  if (!bytes) return -ENOMEM;
+  ssize_t r = or_errno_size(pread(from, bytes, n, from_off));
+  if (r > 0) r = or_errno_size(pwrite(to, bytes, (size_t)r, to_off));
+  free(bytes);
+  return r;
+}
+
+/* Files that only claim to be empty (in /proc) give 0 here, and have bytes. */
+static ssize_t posix_copy_range(struct sys *s, int to, int64_t to_off, int from,
+                                int64_t from_off, size_t n) {
+  (void)s;
+  off_t in = from_off, out = to_off;
+  ssize_t r = or_errno_size(copy_file_range(from, &in, to, &out, n, 0));
+  bool otherwise = r == 0 || r == -EXDEV || r == -EINVAL || r == -ENOSYS ||
+                   r == -EOPNOTSUPP || r == -EBADF || r == -EPERM;
+  return otherwise ? pump(to, to_off, from, from_off, n) : r;
+}
+
+/* Whether sendfile waits for room is told by the socket's flag alone. */
+static ssize_t posix_sendfile(struct sys *s, int to, int from, int64_t off,
+                              size_t n) {
+  (void)s;
+  off_t at = off;
+  int flags = fcntl(to, F_GETFL);
+  if (flags < 0) return -errno;
+  if (!(flags & O_NONBLOCK) && fcntl(to, F_SETFL, flags | O_NONBLOCK) < 0)
+    return -errno;
+  return or_errno_size(sendfile(to, from, &at, n));
+}
+
+static int posix_watch(struct sys *s, int fd, const char *path, unsigned mask) {
+  (void)s;
+  return or_errno(inotify_add_watch(fd, path, mask));
+}
+
 const struct sys_class sys_posix = {
     .socket = posix_socket,
     .pair = posix_pair,
@@ -179,7 +319,8 @@ const struct sys_class sys_posix = {
     .close = posix_close,
     .read = posix_read,
     .write = posix_write,
-    .open = posix_open,
+    .readv = posix_readv,
+    .writev = posix_writev,
     .fsync = posix_fsync,
     .poll = posix_poll,
     .name = posix_name,
@@ -190,4 +331,22 @@ const struct sys_class sys_posix = {
     .lstat = posix_lstat,
     .chmod = posix_chmod,
     .unlink = posix_unlink,
+    .open = posix_open,
+    .statx = posix_statx,
+    .access = posix_access,
+    .mkdir = posix_mkdir,
+    .unlink_at = posix_unlink_at,
+    .rename = posix_rename,
+    .link = posix_link,
+    .symlink = posix_symlink,
+    .readlink = posix_readlink,
+    .realpath = posix_realpath,
+    .chmod_at = posix_chmod_at,
+    .truncate = posix_truncate,
+    .allocate = posix_allocate,
+    .entries = posix_entries,
+    .lock = posix_lock,
+    .copy_range = posix_copy_range,
+    .sendfile = posix_sendfile,
+    .watch = posix_watch,
 };

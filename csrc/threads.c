@@ -20,7 +20,7 @@ struct job {
   struct link link; /* in waiting or done, or in none while it runs */
   struct op *op;    /* whose work it is; the loop's, not to be touched here */
   struct op copy;   /* what the worker works with */
-  struct handle handle;
+  struct handle handle, other;
 };
 
 struct threads {
@@ -47,8 +47,7 @@ static int job_own_bytes(struct job *job, const struct op *op) {
   if (!(op->class->flags & (OP_FILLS | OP_EMPTIES))) return 0;
   job->copy.io.ptr = malloc(op->io.len ? op->io.len : 1);
   if (!job->copy.io.ptr) return -ENOMEM;
-  if (op->class->flags & OP_EMPTIES)
-    memcpy(job->copy.io.ptr, op->io.ptr, op->io.len);
+  if (op->class->flags & OP_EMPTIES) op_gather(op, job->copy.io.ptr);
   return 0;
 }
 
@@ -63,6 +62,10 @@ static struct job *job_new(struct op *op) {
   if (op->handle) {
     job->handle.fd = op->handle->fd;
     job->copy.handle = &job->handle;
+  }
+  if (op->other) {
+    job->other.fd = op->other->fd;
+    job->copy.other = &job->other;
   }
   if (job_own_bytes(job, op) < 0) {
     free(job);
@@ -232,8 +235,8 @@ bool threads_cancel(struct threads *t, struct op *op) {
 static struct op *job_collect(struct job *job) {
   struct op *op = job->op;
   op->res = job->copy.res;
-  if ((op->class->flags & OP_FILLS) && op->io.ptr && op->res > 0)
-    memcpy(op->io.ptr, job->copy.io.ptr, (size_t)op->res);
+  if ((op->class->flags & OP_FILLS) && op->res > 0)
+    op_scatter(op, job->copy.io.ptr, (size_t)op->res);
   op->memory = job->copy.memory;
   job->copy.memory = NULL;
   op->job = NULL;

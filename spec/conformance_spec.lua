@@ -18,7 +18,8 @@ local columns = {
 }
 
 local rows = {}
-for _, part in ipairs { "sys", "net", "bytes", "file", "multishot" } do
+for _, part in ipairs { "sys", "net", "bytes", "file", "path",
+  "multishot" } do
   for name, row in pairs(require("spec.conformance." .. part)) do
     assert(not rows[name], name .. " has two rows")
     rows[name] = row

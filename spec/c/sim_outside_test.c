@@ -120,8 +120,8 @@ TEST("a full real Unix listener is tried again until it has room") {
 
 static struct op *open_op(const char *path, int flags) {
   struct op *op = rig_op(&op_open, NULL, NULL, NULL);
-  op->arg.open.path = path;
-  op->arg.open.flags = flags;
+  op->arg.file.path = path;
+  op->arg.file.flags = flags;
   return op;
 }
 

@@ -103,13 +103,157 @@ function op.write(fd, bytes, i, j, offset) end
 
 --- Open a file. Result: an fd object.
 ---@param path string
----@param mode? string as io.open's; "x" behind it: it must be new. Default "r"
+---@param mode? string|integer as io.open's; "x" behind it: it must be new, "d":
+---  past the page cache; or the bits of open(2). Default "r"
 ---@param permissions? integer of a new file, before the umask; default 438 (0666)
+---@param at? integer|proa.fd directory that the path starts from
 ---@return proa.future
-function op.open(path, mode, permissions) end
+function op.open(path, mode, permissions, at) end
 
 --- Wait until the file's bytes are on the disk. Result: true.
 ---@param fd integer|proa.fd
 ---@param data_only? boolean not what only describes the file
 ---@return proa.future
 function op.fsync(fd, data_only) end
+
+--- Read into several buffers, one after the other. Result: as of read.
+---@param fd integer|proa.fd
+---@param buffers proa.buffer[] 1 to 64, each once; lent until it has ended
+---@param offset? integer in the file; default: its own position
+---@return proa.future
+function op.readv(fd, buffers, offset) end
+
+--- Write all strings of a list, in order. Result: how many bytes.
+---@param fd integer|proa.fd
+---@param parts string[] 1 to 64
+---@param offset? integer in the file; default: its own position
+---@return proa.future
+function op.writev(fd, parts, offset) end
+
+--- What the kernel tells of a descriptor. Result: proa.stat.
+---@param fd integer|proa.fd
+---@return proa.future
+function op.fstat(fd) end
+
+--- Make a file so long: cut, or grown by zeros. Result: true.
+---@param fd integer|proa.fd
+---@param length integer
+---@return proa.future
+function op.truncate(fd, length) end
+
+--- See to it that a part of a file has its place on the disk, or (hole) that
+--- it takes none and reads as zeros. Result: true.
+---@param fd integer|proa.fd
+---@param offset integer
+---@param length integer
+---@param hole? boolean
+---@return proa.future
+function op.allocate(fd, offset, length, hole) end
+
+--- Lock a file (flock(2)), without waiting. Result: true; code EBUSY: others
+--- have it. A lock that nobody collects is given up.
+---@param fd integer|proa.fd
+---@param how? "shared"|"exclusive"|"none" default "exclusive"
+---@return proa.future
+function op.flock(fd, how) end
+
+--- Copy from one file to another, 16 MiB at most. Result: how many bytes; 0 at
+--- the end.
+---@param to integer|proa.fd
+---@param to_offset integer
+---@param from integer|proa.fd
+---@param from_offset integer
+---@param n integer bytes
+---@return proa.future
+function op.copy_range(to, to_offset, from, from_offset, n) end
+
+--- Send a part of a file to a socket, as much as that takes now and 1 MiB at
+--- most. Makes the socket non-blocking. Result: how many bytes, 0 at the end of
+--- the file; code EAGAIN: none, wait until it is writable (op.ready).
+---@param to integer|proa.fd
+---@param from integer|proa.fd
+---@param offset integer
+---@param n integer bytes
+---@return proa.future
+function op.sendfile(to, from, offset, n) end
+
+--- The next names of a directory. Result: a list of names and types in turn,
+--- without "." and ".."; nil when there are no more.
+---@param fd integer|proa.fd
+---@return proa.future
+function op.entries(fd) end
+
+--- Add a path to an inotify descriptor. Result: its number there.
+---@param fd integer|proa.fd
+---@param path string
+---@param mask integer as of inotify(7)
+---@return proa.future
+function op.watch_add(fd, path, mask) end
+
+--- What the kernel tells of a file. Result: proa.stat.
+---@param path string
+---@param nofollow? boolean of a symbolic link itself
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.stat(path, nofollow, at) end
+
+--- May this process do that, by its effective user? Result: true; code EACCES.
+---@param path string
+---@param how? string some of "rwx"; default "": is it there?
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.access(path, how, at) end
+
+--- Make a directory. Result: true.
+---@param path string
+---@param permissions? integer before the umask; default 511 (0777)
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.mkdir(path, permissions, at) end
+
+--- Remove a name. Result: true.
+---@param path string
+---@param directory? boolean an empty directory
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.unlink(path, directory, at) end
+
+--- Result: true.
+---@param from string
+---@param to string
+---@param keep? boolean fail with EEXIST where something is there
+---@param at? integer|proa.fd directory that both paths start from
+---@return proa.future
+function op.rename(from, to, keep, at) end
+
+--- Give a file another name. Result: true.
+---@param from string
+---@param to string
+---@param at? integer|proa.fd directory that both paths start from
+---@return proa.future
+function op.link(from, to, at) end
+
+--- Make a symbolic link. Result: true.
+---@param target string any text
+---@param path string
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.symlink(target, path, at) end
+
+--- What a symbolic link says. Result: a string.
+---@param path string
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.readlink(path, at) end
+
+--- The path without links, dots and double slashes. Result: a string.
+---@param path string
+---@return proa.future
+function op.realpath(path) end
+
+--- Set permissions. Result: true.
+---@param path string
+---@param permissions? integer default 511 (0777)
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.chmod(path, permissions, at) end
