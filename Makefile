@@ -76,6 +76,7 @@ tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
 refuse := $(BUILD)/refuse
 # the specs' own codec: a library beside the core, as real ones are
 frames := $(BUILD)/lib/proa_spec_frames.so
+sim_host := $(BUILD)/sim
 bench_programs := $(addprefix $(BUILD)/bench/,load reference floor.so)
 
 # absolute paths of the checkout, for a shell (spaces and quotes are fine)
@@ -105,8 +106,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all objects deps deps-build deps-test run test test-c test-refused \
-  spec-c bench bench-build lint format asan install uninstall rock clean env \
-  help FORCE
+  spec-c sim bench bench-build lint format asan install uninstall rock clean \
+  env help FORCE
 
 ## all           build proa.core (the default) and say what was built
 all: $(core_so) $(part_so)
@@ -175,6 +176,14 @@ $(frames): spec/codec/frames.c $(BUILD)/flags
 	$(compile) -Icsrc -I$(LUA_INCDIR) -MMD -MP -MF $@.d -shared $(LDFLAGS) \
 	  -o $@ $<
 
+# Lua inside it, where there is such a library: at one address in every run
+sim_lua = $(or $(filter /%,$(shell $(CC) -print-file-name=liblua5.4.a)) -lm,\
+  $(LUA_LIBS))
+$(sim_host): spec/sim/host.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -fno-pie -no-pie -rdynamic -I$(LUA_INCDIR) -MMD -MP -MF $@.d \
+	  $(LDFLAGS) -o $@ $< $(sim_lua) -ldl
+
 $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(compile) $(LDFLAGS) -o $@ $<
@@ -198,7 +207,7 @@ $(BUILD)/flags: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(core_obj:.o=.d) $(part_obj:.o=.d) $(tests:=.d) $(frames).d \
-  $(wildcard $(BUILD)/bench/*.d)
+  $(wildcard $(BUILD)/bench/*.d) $(sim_host).d
 
 ## deps          install what building, testing and linting need
 deps deps-build deps-test: export PROA_CC = $(CC) $(CPPFLAGS) $(CFLAGS)
@@ -229,7 +238,7 @@ run: deps-build
 ## test          C tests, then every spec on each driver
 ###               DRIVER=uring|poll|sim  FILTER=pattern  SEED=n  LIMIT=seconds
 test: deps-test
-	@$(MAKE) all spec-c bench-build
+	@$(MAKE) all spec-c bench-build $(sim_host)
 	@$(in_env) $(run_env) bash spec/run
 
 run_env = PROA_BUILD=$(call squote,$(build_dir)) PROA_LUA='$(LUA)' \
@@ -252,8 +261,15 @@ asan: deps-test
 	@$(MAKE) SANITIZE=1 DEBUG=1 WERROR=0 CC=$(ASAN_CC) asan-run
 ASAN_CC ?= gcc
 .PHONY: asan-run
-asan-run: all spec-c bench-build
+asan-run: all spec-c bench-build $(sim_host)
 	@$(in_env) $(run_env) bash spec/run --asan
+
+## sim           random programs on the simulation: SEED=n N=1000
+###               KIND=streams  TRACE=1 (see spec/sim/host.c)
+sim: deps-build
+	@$(MAKE) all spec-c $(sim_host)
+	@$(in_env) $(sim_env) $(sim_host) $(if $(REPLAY),--replay)
+sim_env = SEED='$(SEED)' N='$(N)' KIND='$(KIND)' TRACE='$(TRACE)'
 
 ## bench         proa beside C and its peers (what is installed), in tables
 ###               KIND=echo,tasks  NAMES=proa-uring,luv  ROUNDS=3  SECONDS=1
@@ -276,7 +292,7 @@ lint: deps
 ## format        clang-format the C sources
 format:
 	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) \
-	  spec/sandbox/*.c spec/codec/*.c spec/bench/*.[ch]
+	  spec/sandbox/*.c spec/codec/*.c spec/bench/*.[ch] spec/sim/*.c
 
 ## install       into $(DESTDIR)$(PREFIX); LuaRocks comes here too
 to = $(call squote,$(DESTDIR)$(1))

@@ -43,6 +43,7 @@ struct driver {
   struct completion done[DONE_MAX];
   unsigned entries, cq_entries; /* as they came out; 0: has none */
   uint64_t enters;              /* system calls made to submit or wait */
+  bool stuck; /* sim: nothing in its world can happen any more */
 };
 
 struct driver_class {

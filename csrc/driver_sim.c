@@ -37,6 +37,8 @@ struct sim {
   struct sim_outside outside;
   struct list due; /* struct sim_op.due: results that may go out */
   bool refused;    /* submit said -EBUSY: the next wait is short */
+  bool overflown;  /* the last wait had more results than room for them */
+  unsigned taken;  /* ops since the last wait */
 };
 
 /* What may happen to an op, and when; NEVER_NS: not planned. */
@@ -190,12 +192,13 @@ static void hold_last(struct sim_op *s, int res) {
   plan(s, STEP_CANCEL, NEVER_NS);
 }
 
-/* A multishot op goes on after a success, unless the kernel does not feel
- * like it: the last result may carry data (IO_URING.md, 1.5). */
+/* A multishot op goes on after a success, unless the completion queue has
+ * overflown or the kernel does not feel like it: the last result may carry
+ * data (IO_URING.md, 1.5). */
 static bool goes_on(struct sim_op *s, int res) {
   if (!(s->op->class->flags & OP_MULTISHOT) || res < 0) return false;
   bool ended = res == 0 && (s->op->class->flags & OP_SELECT);
-  return !ended && !sim_chance(&s->sim->net, 16);
+  return !ended && !s->sim->overflown && !sim_chance(&s->sim->net, 16);
 }
 
 /* -- steps -- */
@@ -269,9 +272,35 @@ static void run_due(struct sim *sim) {
 
 /* -- handing results over -- */
 
+static bool has_room(const struct sim *sim) {
+  const struct driver *d = &sim->driver;
+  return driver_has_room(d) && d->done_n < sim->net.knobs.done_max;
+}
+
 static void resume(struct sim_op *s) {
   if (!s->final && !parked(s) && !planned(s, STEP_RUN))
     plan(s, STEP_RUN, soon(s->sim));
+}
+
+static uint64_t mixed(uint64_t hash, uint64_t with) {
+  return (hash ^ with) * UINT64_C(0x100000001B3); /* FNV-1a, by words */
+}
+
+/* What happened, when: the same in every run of a seed. */
+static void note(struct sim_net *net, const struct op *op,
+                 const struct op_result *r) {
+  uint64_t h = mixed(net->hash, net->now_ns);
+  for (const char *c = op->class->name; *c; c++) h = mixed(h, (uint64_t)*c);
+  h = mixed(h, op_user_data(op));
+  h = mixed(h, (uint64_t)(uint32_t)r->res << 32 | (uint64_t)r->flags << 16);
+  net->hash = mixed(h, r->bid);
+  net->results++;
+  if (!net->knobs.trace) return;
+  fprintf(stderr, "%12.6f ms  %-12s op %u.%u%s -> %d%s", net->now_ns / 1e6,
+          op->class->name, op->slot, op->gen, op->cancelled ? " (cancel)" : "",
+          r->res, r->flags & RESULT_MORE ? ", more" : "");
+  if (r->flags & RESULT_BUFFER) fprintf(stderr, ", buffer %u", r->bid);
+  fputc('\n', stderr);
 }
 
 static void hand_over_first(struct sim_op *s) {
@@ -280,6 +309,7 @@ static void hand_over_first(struct sim_op *s) {
   s->held_n--;
   for (unsigned i = 0; i < s->held_n; i++) s->held[i] = s->held[i + 1];
   struct op *op = s->op;
+  note(&s->sim->net, op, &r);
   if (!(r.flags & RESULT_MORE)) sim_op_free(s);
   driver_deliver(d, op, r.res, r.flags, r.bid);
 }
@@ -289,7 +319,7 @@ static void hand_over(struct sim_op *s) {
   struct sim *sim = s->sim;
   unsigned n = s->held_n;
   if (sim->net.knobs.chaos) n = 1 + (unsigned)(sim_random(&sim->net) % n);
-  for (; n > 0 && driver_has_room(&sim->driver); n--) {
+  for (; n > 0 && has_room(sim); n--) {
     bool last = !(s->held[0].flags & RESULT_MORE);
     hand_over_first(s);
     if (last) return;
@@ -318,8 +348,9 @@ static void deliver(struct sim *sim, bool must) {
   struct list chosen = LIST_INIT(&chosen);
   struct link *k;
   choose(sim, &chosen, must && !sim->driver.done_n);
-  while (driver_has_room(&sim->driver) && (k = list_pop(&chosen)))
+  while (has_room(sim) && (k = list_pop(&chosen)))
     hand_over(container_of(k, struct sim_op, due));
+  sim->overflown = !list_empty(&chosen);
   list_splice(&sim->due, &chosen);
 }
 
@@ -354,6 +385,11 @@ static int block(struct sim *sim, uint64_t until_ns) {
 static int move_on(struct sim *sim, uint64_t until_ns) {
   uint64_t next = heap_next_ns(&sim->net.events);
   bool outside = until_ns == NEVER_NS || sim_outside_pending(&sim->outside);
+  if (next == NEVER_NS && until_ns == NEVER_NS && sim->net.knobs.alone &&
+      !sim_outside_pending(&sim->outside)) {
+    sim->driver.stuck = true;
+    return 0;
+  }
   if (next == NEVER_NS && outside) return block(sim, until_ns);
   sim->net.now_ns = min_u64(next, until_ns);
   return 0;
@@ -361,14 +397,15 @@ static int move_on(struct sim *sim, uint64_t until_ns) {
 
 static bool is_over(struct sim *sim, uint64_t until_ns) {
   return sim->driver.done_n || sim_outside_take_wake(&sim->outside) ||
-         sim->net.now_ns >= until_ns;
+         sim->driver.stuck || sim->net.now_ns >= until_ns;
 }
 
 static int sim_wait(struct driver *d, uint64_t until_ns) {
   struct sim *sim = sim_of(d);
   int r = 0;
   if (sim->refused) until_ns = 0;
-  sim->refused = false;
+  sim->refused = sim->driver.stuck = false;
+  sim->taken = 0;
   bool may_wait = until_ns > sim->net.now_ns;
   tick(sim, until_ns);
   driver_take_finished(d);
@@ -396,8 +433,10 @@ static int sim_submit(struct driver *d, struct op *op) {
   struct sim *sim = sim_of(d);
   assert(op->state == OP_QUEUED && op->class->perform && !op->job);
   assert(!link_listed(&op->queue));
-  if (sim_chance(&sim->net, 64)) sim->refused = true;
+  if (sim_chance(&sim->net, 64) || sim->taken >= sim->net.knobs.entries_max)
+    sim->refused = true;
   if (sim->refused) return -EBUSY;
+  sim->taken++;
   if (op->class->flags & OP_INLINE) {
     driver_finish(d, op, op->class->perform(op, d->sys));
     return 0;

@@ -390,6 +390,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_executor(L);
   open_run(L);
   open_report(L);
+  open_testing(L);
   open_task(L);
   open_scope(L);
   open_coroutine(L);

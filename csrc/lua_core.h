@@ -121,6 +121,7 @@ void release_anchor(void *rt, int anchor);
 
 void open_executor(lua_State *L); /* run, spawn, tasks, sleep ... */
 void open_report(lua_State *L);   /* on_error */
+void open_testing(lua_State *L);  /* the simulation */
 void open_task(lua_State *L);
 void open_run(lua_State *L);       /* run, stop */
 void open_scope(lua_State *L);     /* timeout, shield */

@@ -329,6 +329,7 @@ static bool isolated(const struct runtime *rt) {
 
 /* Nor is there anything left that streams in memory have to move. */
 static bool deadlocked(const struct runtime *rt) {
+  if (rt->proactor.driver->stuck) return true;
   return isolated(rt) && list_empty(&rt->proactor.works) &&
          list_empty(&rt->proactor.hooks);
 }
@@ -372,6 +373,7 @@ static void force(lua_State *L, struct runtime *rt, bool raised) {
     (void)lua_pcall(L, 2, 1, 0);
   }
   rt->interrupted = 0;
+  rt->proactor.driver->stuck = false;
   task_interrupt(&rt->root, WAIT_CANCELLED);
 }
 

@@ -21,8 +21,8 @@ static int l_submit(lua_State *L) {
 
 static bool withdraw_call(struct task *t) {
   struct future *f = t->wait.subject;
-  struct op *op = f->op;
-  proactor_cancel(f->p, op);
+  if (!f->op) return true; /* lua_close finalised it before the tasks end */
+  proactor_cancel(f->p, f->op);
   return future_detach(f);
 }
 

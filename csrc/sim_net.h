@@ -34,6 +34,11 @@ struct sim_knobs {
   uint64_t delay_max_ns; /* of one step of an op, in virtual time */
   uint32_t buffer_bytes; /* SO_SNDBUF and SO_RCVBUF of new sockets */
   uint32_t sockets_max;  /* open at once; beyond it, EMFILE */
+  unsigned done_max;     /* completion queue: results of one wait */
+  unsigned entries_max;  /* submission queue: ops between two waits */
+  bool alone;            /* nothing real will ever wake it: when nothing can
+                            happen any more, it is stuck (driver.h) */
+  bool trace;            /* every result to stderr */
 };
 
 struct sim_net;
@@ -115,6 +120,8 @@ struct sim_net {
   uint32_t sock_cap, sock_n, free_from; /* below free_from none is free */
   uint16_t port_next;
   uint16_t *port_uses; /* by port */
+  uint64_t hash;       /* of all results, in order: two runs are the same */
+  uint64_t results;    /* how many */
 };
 
 extern const struct sys_class sys_sim;
