@@ -200,6 +200,7 @@ static void begin_wait(lua_State *L, struct task *t,
   t->wait.class = class;
   t->wait.subject = subject;
   t->wait.end = t->wait.asked = WAIT_PENDING;
+  t->wait.began = t->rt->tick;
   t->state = TASK_WAITING;
   if (class->external) t->rt->external++;
   if (class->patience) {

@@ -87,6 +87,7 @@ struct runtime *rt_open_now(lua_State *L) {
   if (r < 0) open_failed(L, rt, r);
   rt->forks = atomic_load(&rt_forks);
   rt->open = true;
+  rt_tick(rt);
   malloc_hint_reuse();
   signals_open(rt);
   return rt;
@@ -360,6 +361,7 @@ static int runtime_gc(lua_State *L) {
   proactor_close(&rt->proactor, DRAIN_NS);
   ptrmap_deinit(&rt->inner);
   ptrmap_deinit(&rt->detached);
+  places_deinit(&rt->places);
   rt->open = false;
   return 0;
 }
@@ -391,6 +393,8 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_run(L);
   open_report(L);
   open_testing(L);
+  open_traceback(L);
+  open_insight(L);
   open_task(L);
   open_scope(L);
   open_coroutine(L);

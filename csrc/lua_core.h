@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "lua_task.h"
+#include "place.h"
 #include "proactor.h"
 #include "ptrmap.h"
 
@@ -54,6 +55,10 @@ struct runtime {
   int class_ref;    /* registry: the metatable of tasks */
   int on_error_ref; /* registry: the handler, or LUA_NOREF */
   uint64_t tasks_ended, resumes;
+  uint32_t tick;        /* as of the last turn; see TICK_SHIFT */
+  struct places places; /* that spawned tasks */
+  char own[256];        /* how the sources of proa's own Lua files begin */
+  size_t own_len;       /* 0: not known */
   /* signals */
   volatile sig_atomic_t interrupted;
   volatile sig_atomic_t pending[SIGNALS_MAX];
@@ -84,6 +89,10 @@ static inline struct runtime *rt_open(lua_State *L) {
   return usable ? rt : rt_open_now(L);
 }
 struct proactor *rt_proactor(lua_State *L);
+/* Look at the clock. */
+static inline void rt_tick(struct runtime *rt) {
+  rt->tick = (uint32_t)(proactor_now(&rt->proactor) >> TICK_SHIFT);
+}
 
 /* true: handles of this state are closed for good (lua_close, fork). */
 bool rt_gone(const struct runtime *rt);
@@ -122,6 +131,8 @@ void release_anchor(void *rt, int anchor);
 void open_executor(lua_State *L); /* run, spawn, tasks, sleep ... */
 void open_report(lua_State *L);   /* on_error */
 void open_testing(lua_State *L);  /* the simulation */
+void open_traceback(lua_State *L);
+void open_insight(lua_State *L); /* tasks */
 void open_task(lua_State *L);
 void open_run(lua_State *L);       /* run, stop */
 void open_scope(lua_State *L);     /* timeout, shield */

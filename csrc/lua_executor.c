@@ -50,7 +50,7 @@ static int note_traceback(lua_State *L) {
   struct task *t = rt->current;
   if (!t || !t->co || is_cancel_error(L, 1)) return 1;
   task_push(L, t);
-  luaL_traceback(L, L, NULL, 1);
+  traceback_push_running(L, 1, t);
   task_set_extra(L, 2, EXTRA_TRACE);
   lua_settop(L, 1);
   return 1;
@@ -346,6 +346,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
               !isolated(rt) && (rt->root.state == TASK_WAITING || rt->settling);
   uint64_t until = rt->settling ? rt->settle_until : NEVER_NS;
   int r = proactor_turn(&rt->proactor, idle ? until : 0);
+  rt_tick(rt);
   signals_dispatch(rt);
   rt->pumping = nested;
   rt->current = saved;
@@ -495,14 +496,17 @@ static int l_now(lua_State *L) {
   return 1;
 }
 
+static void check_callable(lua_State *L) {
+  luaL_checkany(L, 1);
+  if (!luaL_getmetafield(L, 1, "__call")) luaL_typeerror(L, 1, "function");
+  lua_pop(L, 1);
+}
+
 /* spawn(fn, ...): joins the group of the task that spawns. */
 static struct task *spawn(lua_State *L) {
   struct runtime *rt = rt_open(L);
   struct group *g = rt->current ? rt->current->group : &rt->root_group;
-  luaL_checkany(L, 1);
-  if (!lua_isfunction(L, 1) && !luaL_getmetafield(L, 1, "__call"))
-    luaL_typeerror(L, 1, "function");
-  if (!lua_isfunction(L, 1)) lua_pop(L, 1);
+  if (!lua_isfunction(L, 1)) check_callable(L);
   return task_spawn(L, rt, lua_gettop(L) - 1, g);
 }
 

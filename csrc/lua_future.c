@@ -161,8 +161,13 @@ int future_push_results(lua_State *L, int idx) {
 
 /* -- awaiting -- */
 
-static const struct wait_class waits_op = {.verb = "await op",
-                                           .external = true};
+const struct op *future_wait_op(struct task *t) {
+  const struct future *f = t->wait.subject;
+  return f->op;
+}
+
+static const struct wait_class waits_op = {
+    .verb = "await op", .external = true, .op = future_wait_op};
 static const struct wait_class waits_future = {.verb = "await future"};
 
 static int await_k(lua_State *L, int status, lua_KContext ctx) {

@@ -32,6 +32,8 @@ struct future *future_submit(lua_State *L, struct runtime *rt,
                              int first);
 /* Push its results as await returns them; it is not pending. */
 int future_push_results(lua_State *L, int idx);
+/* Of a wait whose subject is a struct future. */
+const struct op *future_wait_op(struct task *t);
 /* Its one waiter gives up: let go of the op, giving a lent buffer back. false:
  * the op holds the user's memory and must end first. */
 bool future_detach(struct future *f);

@@ -45,8 +45,15 @@ static bool withdraw_accept(struct task *t) {
   return true;
 }
 
-static const struct wait_class waits_accept = {
-    .verb = "accept", .external = true, .withdraw = withdraw_accept};
+static struct handle *listener_of_wait(struct task *t) {
+  const struct listener *l = t->wait.subject;
+  return l->closing ? NULL : l->handle;
+}
+
+static const struct wait_class waits_accept = {.verb = "accept",
+                                               .external = true,
+                                               .withdraw = withdraw_accept,
+                                               .handle = listener_of_wait};
 
 static void want(struct listener *l, bool once) {
   if (once)
@@ -204,7 +211,8 @@ static int l_serve_end(lua_State *L) {
   return 0;
 }
 
-static const struct wait_class waits_room = {.verb = "serve"};
+static const struct wait_class waits_room = {.verb = "serve",
+                                             .handle = listener_of_wait};
 
 static int room_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;

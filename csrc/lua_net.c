@@ -77,8 +77,8 @@ static int l_address(lua_State *L) {
   return 3;
 }
 
-static int name_of(struct proactor *p, const struct handle *h, bool peer,
-                   struct address *a) {
+int handle_name(struct proactor *p, const struct handle *h, bool peer,
+                struct address *a) {
   struct sys *sys = proactor_sys(p);
   *a = (struct address){.len = sizeof a->at};
   return sys->class->name(sys, h->fd, peer, &a->at.any, &a->len);
@@ -87,7 +87,7 @@ static int name_of(struct proactor *p, const struct handle *h, bool peer,
 void push_shown_name(lua_State *L, struct proactor *p, struct handle *h) {
   struct address a;
   char text[ADDRESS_SHOWN_MAX] = "?";
-  if (name_of(p, h, false, &a) >= 0) address_describe(&a, text);
+  if (handle_name(p, h, false, &a) >= 0) address_describe(&a, text);
   lua_pushstring(L, text);
 }
 
@@ -95,7 +95,7 @@ int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
                      bool peer) {
   struct address a;
   char text[ADDRESS_TEXT_MAX];
-  int r = name_of(p, h, peer, &a);
+  int r = handle_name(p, h, peer, &a);
   if (r < 0) return push_errno(L, peer ? "peer" : "address", r);
   lua_pushlstring(L, text, address_format(&a, text));
   return 1;

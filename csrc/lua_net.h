@@ -26,6 +26,10 @@ struct listen_options {
 int net_listen(struct proactor *p, const struct address *a,
                const struct listen_options *o, struct unix_path *made);
 
+/* The local or the peer's address. -errno: it has none. */
+int handle_name(struct proactor *p, const struct handle *h, bool peer,
+                struct address *a);
+
 /* Push the local or the peer's address; or nil, message, code. */
 int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
                      bool peer);

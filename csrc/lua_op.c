@@ -26,8 +26,10 @@ static bool withdraw_call(struct task *t) {
   return future_detach(f);
 }
 
-static const struct wait_class waits_call = {
-    .verb = "op", .external = true, .withdraw = withdraw_call};
+static const struct wait_class waits_call = {.verb = "op",
+                                             .external = true,
+                                             .withdraw = withdraw_call,
+                                             .op = future_wait_op};
 
 static int call_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;

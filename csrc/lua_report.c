@@ -17,9 +17,6 @@ static void default_report(lua_State *L, struct task *t) {
   lua_writestringerror("proa: task %s failed: ", label);
   lua_writestringerror("%s\n", text);
   if (lua_isstring(L, -2)) lua_writestringerror("%s\n", lua_tostring(L, -2));
-  char where[64];
-  snprintf(where, sizeof where, "%s:%d", t->file, t->line);
-  if (t->file[0]) lua_writestringerror("spawned at %s\n", where);
   lua_pop(L, 1);
 }
 

@@ -6,6 +6,7 @@
  * waits for it; if that goes away first, its members move to the root's.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
 
 #include "lua_core.h"
@@ -84,8 +85,21 @@ static bool withdraw_group(struct task *t) {
   return g->total == 0;
 }
 
-static const struct wait_class waits_group = {
-    .verb = "run", .settles = true, .withdraw = withdraw_group};
+static void describe_group(struct task *t, char *into, size_t len) {
+  const struct group *g = t->wait.subject;
+  snprintf(into, len, "%u task%s to end", g->total, g->total == 1 ? "" : "s");
+}
+
+static void whom_group(struct task *t, struct task_visitor *v) {
+  const struct group *g = t->wait.subject;
+  list_each(&g->members, k) v->visit(v, container_of(k, struct task, member));
+}
+
+static const struct wait_class waits_group = {.verb = "run",
+                                              .settles = true,
+                                              .withdraw = withdraw_group,
+                                              .describe = describe_group,
+                                              .whom = whom_group};
 
 static int fail_unobserved(lua_State *L, struct group *g) {
   return luaL_error(L,

@@ -8,6 +8,7 @@
 #include "lua_stream.h"
 
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lua_fd.h"
@@ -262,6 +263,18 @@ static int l_keep(lua_State *L) {
 }
 
 /* -- names -- */
+
+struct handle *stream_wait_handle(struct task *t) {
+  const struct lua_stream *o = t->wait.subject;
+  return o->s ? stream_handle(o->s) : NULL;
+}
+
+/* What has a descriptor is described by that. */
+void stream_wait_describe(struct task *t, char *into, size_t len) {
+  const struct lua_stream *o = t->wait.subject;
+  if (!o->s || !stream_handle(o->s))
+    snprintf(into, len, "%s", o->s ? o->s->transport->name : "closed");
+}
 
 static int push_name(lua_State *L, const struct stream *s, bool peer) {
   struct handle *h = stream_handle(s);

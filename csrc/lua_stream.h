@@ -52,6 +52,9 @@ void stream_leave(struct lua_stream *o);
 void stream_give_back(struct lua_stream *o);
 /* nil, message, code. Returns 3. */
 int stream_push_capped(lua_State *L, const char *what);
+/* Of a wait whose subject is a struct lua_stream. */
+struct handle *stream_wait_handle(struct task *t);
+void stream_wait_describe(struct task *t, char *into, size_t len);
 /* When a wait on o gives up for want of progress. */
 uint64_t stream_patience(const struct lua_stream *o, struct task *t);
 

@@ -7,6 +7,10 @@
  * Stack: 1 the source, 2 the destination, 3 the struct copy.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "lua_insight.h"
 #include "lua_stream.h"
 
 struct copy {
@@ -65,12 +69,29 @@ static bool withdraw_copy(struct task *t) {
   return true;
 }
 
-static const struct wait_class waits_copy = {.verb = "copy",
-                                             .external = true,
-                                             .withdraw = withdraw_copy,
-                                             .patience = copy_patience};
-static const struct wait_class waits_copy_inside = {
-    .verb = "copy", .withdraw = withdraw_copy, .patience = copy_patience};
+/* Where it copies from, and to. */
+static void describe_copy(struct task *t, char *into, size_t len) {
+  const struct copy *c = t->wait.subject;
+  const struct stream *ends[] = {c->from->s, c->to->s};
+  size_t n = 0;
+  for (int i = 0; i < 2 && n < len; i++) {
+    struct handle *h = ends[i] ? stream_handle(ends[i]) : NULL;
+    n += (size_t)snprintf(into + n, len - n, i ? " to " : "from ");
+    if (n >= len) return;
+    if (ends[i] && !h)
+      snprintf(into + n, len - n, "%s", ends[i]->transport->name);
+    else
+      describe_handle(&t->rt->proactor, h, into + n, len - n);
+    n += strlen(into + n);
+  }
+}
+
+#define COPY_WAIT                                       \
+  .withdraw = withdraw_copy, .patience = copy_patience, \
+  .describe = describe_copy
+static const struct wait_class waits_copy = {
+    .verb = "copy", .external = true, COPY_WAIT};
+static const struct wait_class waits_copy_inside = {.verb = "copy", COPY_WAIT};
 
 static int copy_go(lua_State *L);
 

@@ -203,12 +203,13 @@ static uint64_t patience(struct task *t) {
   return stream_patience(t->wait.subject, t);
 }
 
-static const struct wait_class waits_read = {.verb = "read",
-                                             .external = true,
-                                             .withdraw = withdraw_read,
-                                             .patience = patience};
-static const struct wait_class waits_read_inside = {
-    .verb = "read", .withdraw = withdraw_read, .patience = patience};
+#define STREAM_WAIT                                \
+  .withdraw = withdraw_read, .patience = patience, \
+  .handle = stream_wait_handle, .describe = stream_wait_describe
+static const struct wait_class waits_read = {
+    .verb = "read", .external = true, STREAM_WAIT};
+static const struct wait_class waits_read_inside = {.verb = "read",
+                                                    STREAM_WAIT};
 
 /* In a stream in memory nothing comes but from this program. */
 static const struct wait_class *read_class(const struct stream *s) {

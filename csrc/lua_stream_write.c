@@ -16,14 +16,17 @@ static uint64_t patience(struct task *t) {
   return stream_patience(t->wait.subject, t);
 }
 
+#define STREAM_WAIT                                   \
+  .patience = patience, .handle = stream_wait_handle, \
+  .describe = stream_wait_describe
 static const struct wait_class waits_write = {
-    .verb = "write", .external = true, .patience = patience};
+    .verb = "write", .external = true, STREAM_WAIT};
 static const struct wait_class waits_flush = {
-    .verb = "flush", .external = true, .patience = patience};
+    .verb = "flush", .external = true, STREAM_WAIT};
 static const struct wait_class waits_write_inside = {.verb = "write",
-                                                     .patience = patience};
+                                                     STREAM_WAIT};
 static const struct wait_class waits_flush_inside = {.verb = "flush",
-                                                     .patience = patience};
+                                                     STREAM_WAIT};
 
 static int push_write_error(lua_State *L, struct stream *s, const char *what) {
   s->out_told = true;

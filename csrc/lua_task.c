@@ -19,20 +19,16 @@ enum { NAME_LENGTH = 23 };
 
 /* -- making -- */
 
-/* The nearest Lua function: spawn may be called through pcall. */
-static bool find_place(lua_State *L, lua_Debug *ar) {
-  for (int level = 1; level <= 4 && lua_getstack(L, level, ar); level++)
-    if (lua_getinfo(L, "Sl", ar) && ar->currentline >= 0) return true;
-  return false;
-}
-
+/* Made into text only when somebody asks. */
 static void note_place(lua_State *L, struct task *t) {
+  struct runtime *rt = t->rt;
+  const struct task *by = rt->current;
   lua_Debug ar;
-  if (!find_place(L, &ar)) return;
-  size_t len = strlen(ar.short_src), max = sizeof t->file - 1;
-  size_t skip = len > max ? len - max : 0; /* the end of a path says more */
-  memcpy(t->file, ar.short_src + skip, len - skip + 1);
-  t->line = ar.currentline; /* made into text only when somebody asks */
+  bool found = traceback_find_place(L, rt, &ar);
+  t->by = by ? by->id : 0;
+  t->born = rt->tick;
+  t->place = place_find(&rt->places, by ? by->place : PLACE_MAIN,
+                        found ? ar.short_src : "", found ? ar.currentline : 0);
 }
 
 static void task_init(struct task *t, struct runtime *rt) {
@@ -150,13 +146,19 @@ void task_push(lua_State *L, struct task *t) {
   lua_remove(L, -2);
 }
 
+const struct place *task_place(const struct task *t) {
+  return place_at(&t->rt->places, t->place);
+}
+
 void task_label(const struct task *t, char *into, size_t len) {
+  const struct place *at = task_place(t);
   if (task_is_root(t))
     snprintf(into, len, "main chunk");
   else if (t->name && t->name[0])
-    snprintf(into, len, "#%u \"%s\" (%s:%d)", t->id, t->name, t->file, t->line);
+    snprintf(into, len, "#%u \"%s\" (%s:%d)", t->id, t->name, at->file,
+             at->line);
   else
-    snprintf(into, len, "#%u (%s:%d)", t->id, t->file, t->line);
+    snprintf(into, len, "#%u (%s:%d)", t->id, at->file, at->line);
 }
 
 /* -- what few tasks have -- */
@@ -210,35 +212,18 @@ void task_cancel(struct task *t) {
   if (!task_done(t)) scope_cancel(&t->base);
 }
 
-/* Where it waits, or where it failed. */
-void task_push_traceback(lua_State *L, struct task *t) {
-  if (!task_done(t)) {
-    lua_State *co = task_is_root(t) ? L : t->co;
-    if (co)
-      luaL_traceback(L, co, NULL, 0);
-    else
-      lua_pushliteral(L, "stack traceback:");
-    return;
-  }
-  /* An ended task is no longer in the table; a failing one still is. */
-  task_push(L, t);
-  if (!lua_isuserdata(L, -1) || lua_touserdata(L, -1) != t) {
-    lua_pop(L, 1);
-    lua_pushnil(L);
-    return;
-  }
-  task_get_extra(L, -1, EXTRA_TRACE);
-  lua_remove(L, -2);
-}
-
 /* -- awaiting a task -- */
 
 static void describe_task(struct task *t, char *into, size_t len) {
   task_label(t->wait.subject, into, len);
 }
 
-static const struct wait_class waits_task = {.verb = "await task",
-                                             .describe = describe_task};
+static void whom_task(struct task *t, struct task_visitor *v) {
+  v->visit(v, t->wait.subject);
+}
+
+static const struct wait_class waits_task = {
+    .verb = "await task", .describe = describe_task, .whom = whom_task};
 
 static int await_task_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -291,7 +276,7 @@ static const struct select_class selects_task = {.ready = select_ready,
 
 /* -- the rest -- */
 
-static const char *state_name(const struct task *t) {
+const char *task_state_name(const struct task *t) {
   static const char *const names[] = {
       [TASK_READY] = "ready",     [TASK_RUNNING] = "running",
       [TASK_WAITING] = "waiting", [TASK_ENDED] = "ended",
@@ -321,7 +306,7 @@ static int l_cancel(lua_State *L) {
 /* status() -> "waiting", "read" */
 static int l_status(lua_State *L) {
   struct task *t = check_task(L, 1);
-  lua_pushstring(L, state_name(t));
+  lua_pushstring(L, task_state_name(t));
   if (t->state != TASK_WAITING) return 1;
   lua_pushstring(L, t->wait.class->verb);
   return 2;
@@ -373,19 +358,7 @@ static int l_tostring(lua_State *L) {
   if (t->state == TASK_WAITING)
     lua_pushfstring(L, "proa.task %s waiting: %s", label, t->wait.class->verb);
   else
-    lua_pushfstring(L, "proa.task %s %s", label, state_name(t));
-  return 1;
-}
-
-/* tasks() -> list of the live ones, oldest first. */
-static int l_tasks(lua_State *L) {
-  struct runtime *rt = rt_get(L);
-  lua_createtable(L, (int)rt->live, 0);
-  lua_Integer i = 0;
-  list_each(&rt->tasks, k) {
-    task_push(L, container_of(k, struct task, all));
-    lua_rawseti(L, -2, ++i);
-  }
+    lua_pushfstring(L, "proa.task %s %s", label, task_state_name(t));
   return 1;
 }
 
@@ -409,8 +382,7 @@ void open_task(lua_State *L) {
                                      {"traceback", l_traceback},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"tasks", l_tasks}, {"current", l_current}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"current", l_current}, {NULL, NULL}};
   make_class(L, TASK_CLASS, methods, meta);
   select_register(L, TASK_CLASS, &selects_task);
   luaL_getmetatable(L, TASK_CLASS);

@@ -16,6 +16,11 @@
 
 struct runtime;
 struct task;
+struct task_visitor;
+
+/* Times that only people look at are counted in ticks of about 8 ms, which
+ * fit for 417 days. The clock is read once in a turn of the loop. */
+enum { TICK_SHIFT = 23 };
 
 enum task_state {
   TASK_READY,     /* in the ready queue */
@@ -43,8 +48,17 @@ struct wait_class {
   /* When it gives up unless something moves until then; asked at the start
    * and whenever that time has come. NULL: only the limit counts. */
   uint64_t (*patience)(struct task *t);
-  /* Text for people about the subject, or NULL. */
+  /* What it waits for, for people; each may be NULL. Asked while it waits, and
+   * may find that its subject was closed meanwhile. */
   void (*describe)(struct task *t, char *into, size_t len);
+  struct handle *(*handle)(struct task *t); /* or none: NULL */
+  const struct op *(*op)(struct task *t);   /* or none: NULL */
+  /* Tell of each task that could end it, the whole of them. */
+  void (*whom)(struct task *t, struct task_visitor *v);
+};
+
+struct task_visitor {
+  void (*visit)(struct task_visitor *v, struct task *t);
 };
 
 struct wait {
@@ -57,6 +71,7 @@ struct wait {
   uint64_t since_ns; /* patience's own: NEVER_NS when the wait begins */
   uint8_t end;       /* enum wait_end */
   uint8_t asked;     /* ... that was asked for and has not happened yet */
+  uint32_t began;    /* ticks */
 };
 
 /* Something that can be cancelled as one. A stack, innermost first; the last
@@ -99,14 +114,15 @@ struct task {
   uint16_t budget;      /* awaits satisfied without yielding */
   unsigned swallowed;   /* cancellations raised and caught */
   uint32_t id;
-  int slot; /* in runtime.live_ref; 0: the root */
-  int line;
+  int slot;       /* in runtime.live_ref; 0: the root */
+  uint32_t place; /* that spawned it: place.h */
   struct link all, member;
   struct group *group;
   struct list watchers; /* struct waiter: who awaits this task */
   struct scope base;
   const char *name; /* kept by its table; NULL: none */
-  char file[36];    /* of spawn, the end of its name; "": called from C */
+  uint32_t by;      /* the id of the task that spawned it; 0: the root */
+  uint32_t born;    /* ticks */
 };
 
 #define TASK_CLASS "proa.task"
@@ -182,8 +198,23 @@ static inline bool task_is_root(const struct task *t) {
 }
 /* Text: "#3 name (file:line)". */
 void task_label(const struct task *t, char *into, size_t len);
-/* Push a traceback of where it is, or was when it failed. */
+const char *task_state_name(const struct task *t);
+/* The line that spawned it. */
+const struct place *task_place(const struct task *t);
+
+/* -- tracebacks: without the runtime's own frames, and with descent -- */
+
+/* Push a traceback of where a live task is; its own code may be running. */
 void task_push_traceback(lua_State *L, struct task *t);
+/* Push one of what runs on L, from that level on, for the task it is. */
+void traceback_push_running(lua_State *L, int level, struct task *t);
+/* The line where a live task is, outside the runtime's own code: "file:line";
+ * "" when it has not started. */
+void task_where(lua_State *L, struct task *t, char *into, size_t len);
+/* The nearest Lua function on L outside the runtime's own code; false: none.
+ * Fills what "Sl" asks for. */
+bool traceback_find_place(lua_State *L, const struct runtime *rt,
+                          lua_Debug *ar);
 
 /* -- executor -- */
 

@@ -156,8 +156,8 @@ local function difference(before, now)
       lines[#lines + 1] = ("fd %d: %s, before: %s"):format(fd, is, was)
     end
   end
-  for _, task in ipairs(now.tasks > before.tasks and proa.tasks() or {}) do
-    lines[#lines + 1] = tostring(task) .. "\n" .. tostring(task:traceback())
+  for _, record in ipairs(now.tasks > before.tasks and proa.tasks() or {}) do
+    lines[#lines + 1] = tostring(record.task) .. "\n" .. record.traceback
   end
   return table.concat(lines, "\n")
 end

@@ -226,7 +226,7 @@ describe("closing a listener that serves", function()
       if n == 4 then
         helper.turns()
         local tasks = proa.tasks()
-        tasks[#tasks - 1]:cancel() -- of the third client
+        tasks[#tasks - 1].task:cancel() -- of the third client
         assert.is_nil((conns[3]:read_some()))
       end
       for i = 1, n == 4 and 3 or n do held.let_go(i) end

@@ -56,5 +56,6 @@ function proa.setup(options)
 end
 
 core.patch_coroutines()
+core.own_code(debug.getinfo(1, "S").source)
 
 return proa

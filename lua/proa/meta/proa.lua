@@ -46,8 +46,29 @@ function proa.stop() end
 ---@return proa.task
 function proa.spawn(fn, ...) end
 
---- The tasks that live, oldest first.
----@return proa.task[]
+--- What is known of a task. All of it is for people: names of peers have
+--- their control characters escaped.
+---@class proa.task_record
+---@field task proa.task itself
+---@field id integer
+---@field name? string
+---@field status "ready"|"running"|"waiting"
+---@field background? true
+---@field age number seconds since it was spawned
+---@field op? string of one that waits: "read", "accept", "sleep", an op's name
+---@field on? string what for: "127.0.0.1:80 (fd 5)", "#3 (a.lua:7)"
+---@field fd? integer the descriptor
+---@field peer? string of the socket, of a listener its own address
+---@field waited? number seconds that it has waited
+---@field left? number seconds until it gives up, or wakes from its sleep
+---@field at? string "file:line" where it is; nil before it has started
+---@field spawned string "file:line" that spawned it
+---@field by integer id of the task that spawned it; 0: the main chunk
+---@field traceback string its own frames, then what spawned it
+
+--- The tasks that live, oldest first. Ages are as of the turn of the loop in
+--- which they began, to about 10 ms.
+---@return proa.task_record[]
 function proa.tasks() end
 
 --- The task whose code runs.
