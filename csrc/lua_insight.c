@@ -73,12 +73,12 @@ void describe_handle(struct proactor *p, struct handle *h, char *into,
 /* What an op is about besides its descriptor. */
 static void name_op(const struct op *op, char *into, size_t len) {
   into[0] = '\0';
-  if (!op->memory) return;
-  if (op->class->args[0] == ARG_HOST && !op->reaped) {
+  if (!op->memory || op->reaped) return; /* a result may be there by now */
+  if (op->class->args[0] == ARG_HOST) {
     const struct resolve_query *q = op->memory;
     escape(q->host, into, len);
-  } else if (op->class == &op_open) {
-    escape(op->arg.open.path, into, len);
+  } else if (op->class->args[0] == ARG_PATH) {
+    escape(op->arg.file.path, into, len);
   } else if (op->class == &op_connect) {
     char shown[ADDRESS_SHOWN_MAX];
     address_describe(op->arg.address, shown);

@@ -41,8 +41,8 @@ local function left()
   end
   local sockets = core.sim.state().sockets
   if sockets ~= 0 then lines[#lines + 1] = "sockets: " .. sockets end
-  for _, task in ipairs(stats.tasks ~= 0 and proa.tasks() or {}) do
-    lines[#lines + 1] = tostring(task) .. "\n" .. tostring(task:traceback())
+  for _, record in ipairs(stats.tasks ~= 0 and proa.tasks() or {}) do
+    lines[#lines + 1] = tostring(record.task) .. "\n" .. record.traceback
   end
   return #lines > 0 and table.concat(lines, "\n") or nil
 end
