@@ -90,7 +90,7 @@ static int try_borrowed(struct poll_driver *p, struct op *op) {
 
 static bool may_block(const struct op *op) {
   const struct handle *h = op->handle;
-  return h && !h->owned && h->kind != HANDLE_FILE &&
+  return h && (!h->owned || h->shared) && h->kind != HANDLE_FILE &&
          (op->class == &op_read || op->class == &op_write ||
           op->class == &op_accept || op->class == &op_accept_multi);
 }

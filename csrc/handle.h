@@ -27,6 +27,7 @@ struct handle {
   int fd;
   enum handle_kind kind;
   bool owned;   /* ours to close and to set flags on */
+  bool shared;  /* others have it, too, and it may be a blocking one */
   bool closing; /* no new ops */
   bool ending;  /* the close op was submitted */
   unsigned inflight;

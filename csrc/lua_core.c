@@ -408,6 +408,8 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_listener(L);
   open_proactor(L);
   open_signal(L);
+  open_process(L);
+  open_process_stdio(L);
   open_select(L);
   open_watch(L);
   open_fs(L);

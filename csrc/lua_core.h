@@ -147,6 +147,8 @@ void open_seam(lua_State *L);
 void open_listener(lua_State *L);
 void open_proactor(lua_State *L);
 void open_signal(lua_State *L);
+void open_process(lua_State *L);
+void open_process_stdio(lua_State *L);
 void open_select(lua_State *L);
 void open_watch(lua_State *L);
 void open_fs(lua_State *L);

@@ -10,20 +10,11 @@
 #include <string.h>
 
 #include "lua_core.h"
+#include "lua_signal.h"
 
 static struct runtime *volatile served;
 static struct sigaction before[SIGNALS_MAX];
 static bool installed[SIGNALS_MAX], waited[SIGNALS_MAX];
-
-static const struct {
-  const char *name;
-  int signal;
-} names[] = {
-    {"HUP", SIGHUP},   {"INT", SIGINT},     {"QUIT", SIGQUIT},
-    {"TERM", SIGTERM}, {"USR1", SIGUSR1},   {"USR2", SIGUSR2},
-    {"CHLD", SIGCHLD}, {"WINCH", SIGWINCH}, {"ALRM", SIGALRM},
-    {"CONT", SIGCONT}, {"TSTP", SIGTSTP},
-};
 
 /* -- handlers: async-signal-safe only -- */
 
@@ -89,14 +80,6 @@ void signals_pump_end(struct runtime *rt) {
 
 /* -- waiting for signals -- */
 
-static int check_signal(lua_State *L, int arg) {
-  const char *name = luaL_checkstring(L, arg);
-  if (strncmp(name, "SIG", 3) == 0) name += 3;
-  for (size_t i = 0; i < countof(names); i++)
-    if (strcmp(names[i].name, name) == 0) return names[i].signal;
-  return luaL_argerror(L, arg, "unknown signal");
-}
-
 static void wait_for(struct runtime *rt, int signal) {
   served = rt;
   if (waited[signal]) return;
@@ -128,7 +111,7 @@ static int signal_k(lua_State *L, int status, lua_KContext ctx) {
 static const char *take_pending(lua_State *L, struct runtime *rt) {
   int top = lua_gettop(L);
   for (int i = 1; i <= top; i++) {
-    int signal = check_signal(L, i);
+    int signal = signal_check(L, i);
     if (!rt->pending[signal]) continue;
     rt->pending[signal] = 0;
     return lua_tostring(L, i);
@@ -153,8 +136,8 @@ static int l_wait(lua_State *L) {
   struct runtime *rt = rt_open(L);
   int top = lua_gettop(L);
   luaL_argcheck(L, top >= 1, 1, "name of a signal expected");
-  for (int i = 1; i <= top; i++) check_signal(L, i);
-  for (int i = 1; i <= top; i++) wait_for(rt, check_signal(L, i));
+  for (int i = 1; i <= top; i++) signal_check(L, i);
+  for (int i = 1; i <= top; i++) wait_for(rt, signal_check(L, i));
   return signal_go(L);
 }
 

@@ -49,7 +49,7 @@ struct proactor {
   struct list handles; /* struct handle.link */
   struct list
       objects; /* layer 4: what holds a handle and must learn of the end */
-  struct list lingering; /* struct stream.link: closing in the background */
+  struct list lingering; /* link of a stream or process: ends by itself */
   struct list greedy;    /* struct stream.greedy: want more than their floor */
   unsigned inflight;     /* ops */
   unsigned ending;       /* handles that close, and are not closed yet */

@@ -28,6 +28,7 @@ struct stream;
  * none frees the stream before it returns. */
 struct transport {
   const char *name;
+  bool plain; /* its descriptor carries the bytes as they are */
   /* There is room: see to it that bytes come (stream_came, stream_end_in).
    * Called again while they are on their way: does nothing then. */
   void (*receive)(struct stream *s);

@@ -204,6 +204,7 @@ static struct handle *pipes_handle(const struct stream *s) {
 
 static const struct transport pipe_transport = {
     .name = "pipe",
+    .plain = true,
     .receive = pipes_receive,
     .pause = pipes_pause,
     .send = pipes_send,
@@ -231,4 +232,10 @@ struct stream *stream_over_pipes(struct proactor *p, struct handle *in,
   if (!in) k->stream.in_err = -EBADF;
   if (!out) lacks_out(&k->stream);
   return &k->stream;
+}
+
+struct handle *stream_pipe_end(const struct stream *s, bool out) {
+  if (s->transport != &pipe_transport) return NULL;
+  const struct pipes *k = pipes_of(s);
+  return out ? k->out : k->in;
 }

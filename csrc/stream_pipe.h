@@ -12,4 +12,7 @@ struct stream *stream_over_pipes(struct proactor *p, struct handle *in,
                                  struct handle *out,
                                  const struct anchors *anchors);
 
+/* The descriptor of one direction; NULL: has none, or is another stream. */
+struct handle *stream_pipe_end(const struct stream *s, bool out);
+
 #endif

@@ -270,6 +270,7 @@ static struct handle *socket_handle(const struct stream *s) {
 
 static const struct transport socket_transport = {
     .name = "socket",
+    .plain = true,
     .receive = socket_receive,
     .pause = socket_pause,
     .send = socket_send,

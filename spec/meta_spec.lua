@@ -4,6 +4,7 @@
 -- module and its tables, and the methods of every class of object.
 -- SPDX-License-Identifier: MIT
 
+local core = require "proa.core"
 local helper = require "spec.helper"
 local lfs = require "lfs"
 local proa = require "proa"
@@ -47,7 +48,8 @@ end
 
 --- The methods of a kind of object; its metatable is locked.
 local function methods(object)
-  return debug.getmetatable(object).__index
+  local index = debug.getmetatable(object).__index
+  return type(index) == "table" and index or core.process_methods
 end
 
 --- "class.function" -> true, of what there is. `kinds`: class -> table.
@@ -60,14 +62,16 @@ local function existing()
   end
   for class, functions in pairs { proa = proa, ["proa.net"] = proa.net,
     ["proa.op"] = proa.op, ["proa.fd_module"] = proa.fd,
-    ["proa.proactor_module"] = proa.proactor, ["proa.signal"] = proa.signal } do
+    ["proa.proactor_module"] = proa.proactor, ["proa.signal"] = proa.signal,
+    ["proa.process_module"] = proa.process } do
     add(class, functions)
   end
   local a, b = proa.net.pair()
   local from, to = proa.fd.pipe()
   local objects = { stream = a, listener = proa.net.listen "127.0.0.1:0",
     task = proa.spawn(function() end), future = proa.future(),
-    buffer = proa.buffer(1), fd = from, proactor = proa.proactor.new() }
+    buffer = proa.buffer(1), fd = from, proactor = proa.proactor.new(),
+    process = proa.process.spawn { "true" } }
   for class, object in pairs(objects) do add("proa." .. class, methods(object)) end
   for _, name in ipairs { "stream", "listener", "fd", "proactor" } do
     objects[name]:close()

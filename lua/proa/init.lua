@@ -7,6 +7,7 @@ local core = require "proa.core"
 local combine = require "proa.combine"
 local listener = require "proa.listener"
 local net = require "proa.net"
+local process = require "proa.process"
 local stream = require "proa.stream"
 
 local proa = {
@@ -26,8 +27,9 @@ local proa = {
   -- futures, raw operations, bytes
   future = core.future, op = core.op, fd = core.fd,
   proactor = core.proactor, buffer = core.buffer,
-  -- the network, signals
+  -- the network, children, signals
   net = net,
+  process = process,
   signal = { wait = core.signal_wait },
 }
 
