@@ -132,6 +132,16 @@ int address_parse(const char *text, size_t len, enum address_use use,
   return parse_host(host, bracketed, port, use, into, why);
 }
 
+void address_map_v4(struct address *a) {
+  struct address v4 = *a;
+  memset(a, 0, sizeof *a);
+  a->at.in6.sin6_family = AF_INET6;
+  a->at.in6.sin6_port = v4.at.in.sin_port;
+  a->at.in6.sin6_addr.s6_addr[10] = a->at.in6.sin6_addr.s6_addr[11] = 0xff;
+  memcpy(a->at.in6.sin6_addr.s6_addr + 12, &v4.at.in.sin_addr, 4);
+  a->len = sizeof a->at.in6;
+}
+
 static size_t format_unix(const struct address *a, char *into) {
   size_t head = offsetof(struct sockaddr_un, sun_path);
   size_t len = a->len > head ? a->len - head : 0;

@@ -49,6 +49,9 @@ size_t address_format(const struct address *a, char into[ADDRESS_TEXT_MAX]);
  * Unix name, as \x0a. */
 size_t address_describe(const struct address *a, char into[ADDRESS_SHOWN_MAX]);
 
+/* An IPv4 address in the form that IPv6 sockets have for it. */
+void address_map_v4(struct address *a);
+
 static inline int address_family(const struct address *a) {
   return a->at.any.sa_family;
 }

@@ -222,11 +222,11 @@ static int32_t end_polling(struct uring_driver *u, struct op *op, int32_t res) {
   return -EAGAIN;
 }
 
-/* Not now: wait for readiness and prepare again. A Unix socket whose
- * listener's queue is full is writable all the time; it is tried again at the
- * pace of a clock. */
+/* Not now: wait for readiness and prepare again. A Unix socket that finds its
+ * listener's or receiver's queue full is writable all the time; it is tried
+ * again at the pace of a clock. */
 static void try_again(struct uring_driver *u, struct op *op) {
-  if (op->class == &op_connect) {
+  if (op->class == &op_connect || op_full_elsewhere(op)) {
     pend_later(u, op, PENDING_PREP_LATER);
   } else {
     do_or_pend(u, op, PENDING_POLL);

@@ -21,6 +21,7 @@
 #include "lua_fd.h"
 #include "lua_file.h"
 #include "lua_net.h"
+#include "message.h"
 
 /* What the kernel moves at most in one call (MAX_RW_COUNT). */
 #define IO_MAX ((size_t)0x7ffff000)
@@ -160,6 +161,13 @@ static void parse_address(struct parsed *a) {
   a->has_address = true;
 }
 
+static void parse_to(struct parsed *a) {
+  if (lua_isnoneornil(a->L, a->arg))
+    a->arg++;
+  else
+    parse_address(a);
+}
+
 static void parse_seconds(struct parsed *a) {
   a->delay_ns = ns_from_seconds(luaL_checknumber(a->L, a->arg++));
 }
@@ -243,8 +251,8 @@ static void parse_one(struct parsed *a, enum op_arg kind) {
       [ARG_HOST] = parse_host,       [ARG_AT] = parse_at,
       [ARG_COUNT] = parse_count,     [ARG_BUFFERS] = parse_buffers,
       [ARG_LOCK] = parse_lock,       [ARG_ACCESS] = parse_access,
-      [ARG_MASK] = parse_mask};
-  _Static_assert(countof(parse) == ARG_MASK + 1, "a kind has no parser");
+      [ARG_MASK] = parse_mask,       [ARG_TO] = parse_to};
+  _Static_assert(countof(parse) == ARG_TO + 1, "a kind has no parser");
   parse[kind](a);
 }
 
@@ -319,7 +327,27 @@ static bool fill_query(struct op *op, const struct parsed *a) {
   return op_memory(op, &q, sizeof q) != NULL;
 }
 
+static bool fill_outgoing(struct op *op, const struct parsed *a) {
+  struct outgoing *o = op->memory = calloc(1, sizeof *o);
+  if (!o) return false;
+  o->to = a->address;
+  if (!a->has_address) return true;
+  o->msg.msg_name = &o->to.at;
+  o->msg.msg_namelen = o->to.len;
+  return true;
+}
+
+static bool fill_incoming(struct op *op) {
+  struct incoming *in = op->memory = calloc(1, sizeof *in);
+  if (!in) return false;
+  in->msg.msg_name = &in->from.at;
+  in->msg.msg_namelen = sizeof in->from.at;
+  return true;
+}
+
 static bool fill_memory(struct op *op, const struct parsed *a) {
+  if (op->class == &op_send_to) return fill_outgoing(op, a);
+  if (op->class == &op_recv_from) return fill_incoming(op);
   if (a->parts) return fill_parts(op, a);
   if (a->host[0]) return fill_query(op, a);
   if (a->has_address)
@@ -439,6 +467,22 @@ static int push_addresses(lua_State *L, const struct op *op, int32_t n) {
   return 1;
 }
 
+/* bytes, sender or nil, bytes of the whole if there were more */
+static int push_from(lua_State *L, const struct op *op, int32_t res) {
+  struct message m = message_of_op(op, res);
+  struct address from;
+  char text[ADDRESS_TEXT_MAX];
+  message_from(&m, &from);
+  lua_pushinteger(L, (lua_Integer)m.len);
+  if (from.len)
+    lua_pushlstring(L, text, address_format(&from, text));
+  else
+    lua_pushnil(L);
+  if (m.full == m.len) return 2;
+  lua_pushinteger(L, (lua_Integer)m.full);
+  return 3;
+}
+
 static int push_result_fd(lua_State *L, struct proactor *p, int fd) {
   int r = push_fd(L, p, fd, true);
   if (r >= 0) return 1;
@@ -472,6 +516,8 @@ static int push_value(lua_State *L, struct proactor *p, struct op *op,
     return push_stat(L, op->memory);
   case VALUE_NAMES:
     return push_names(L, op->memory, (size_t)res);
+  case VALUE_FROM:
+    return push_from(L, op, res);
   case VALUE_TRUE:
   case VALUE_BYTES:
     break;
@@ -490,6 +536,7 @@ static bool names_file(const struct op_class *class) {
 static void describe(const struct op *op, char *into, size_t len) {
   char text[ADDRESS_SHOWN_MAX];
   const struct resolve_query *q = op->memory;
+  const struct outgoing *out = op->memory;
   if (op->class == &op_connect && op->memory) {
     address_describe(op->memory, text);
     snprintf(into, len, "connect %s", text);
@@ -497,6 +544,9 @@ static void describe(const struct op *op, char *into, size_t len) {
     const char *to = op->arg.file.to;
     snprintf(into, len, "%s %s%s%s", op->class->name, op->arg.file.path,
              to ? " to " : "", to ? to : "");
+  } else if (op->class == &op_send_to && out && out->to.len) {
+    address_describe(&out->to, text);
+    snprintf(into, len, "send_to %s", text);
   } else if (op->class == &op_resolve && q) {
     snprintf(into, len, "resolve %s", q->host);
   } else {

@@ -403,6 +403,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_fd(L);
   open_op(L);
   open_net(L);
+  open_udp(L);
   open_stream(L);
   open_seam(L);
   open_listener(L);

@@ -142,6 +142,7 @@ void open_op(lua_State *L);
 void open_buffer(lua_State *L);
 void open_fd(lua_State *L);
 void open_net(lua_State *L);
+void open_udp(lua_State *L);
 void open_stream(lua_State *L);
 void open_seam(lua_State *L);
 void open_listener(lua_State *L);

@@ -166,11 +166,18 @@ static int push_two(lua_State *L, struct proactor *p, int fds[2]) {
   return 2;
 }
 
-/* fd.pair() -> a, b: connected Unix stream sockets */
+static int check_kind(lua_State *L, int arg) {
+  static const char *const names[] = {"stream", "datagram", NULL};
+  static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+  return types[luaL_checkoption(L, arg, "stream", names)];
+}
+
+/* fd.pair([kind]) -> a, b: connected Unix sockets */
 static int l_pair(lua_State *L) {
   struct proactor *p = rt_proactor(L);
   struct sys *sys = proactor_sys(p);
-  int fds[2], r = sys->class->pair(sys, SOCK_STREAM, fds);
+  int kind = check_kind(L, 1), fds[2];
+  int r = sys->class->pair(sys, kind, fds);
   if (r < 0) return push_errno(L, "socketpair", r);
   return push_two(L, p, fds);
 }
@@ -191,13 +198,14 @@ static int push_owned(lua_State *L, struct proactor *p, int fd) {
   return push_errno(L, NULL, r);
 }
 
-/* fd.socket(address) -> a stream socket of that address's family */
+/* fd.socket(address[, kind]) -> a socket of that address's family */
 static int l_socket(lua_State *L) {
   struct proactor *p = rt_proactor(L);
   struct sys *sys = proactor_sys(p);
   struct address a;
   check_address(L, 1, ADDRESS_CONNECT, &a);
-  int fd = sys->class->socket(sys, address_family(&a), SOCK_STREAM, 0);
+  int kind = check_kind(L, 2);
+  int fd = sys->class->socket(sys, address_family(&a), kind, 0);
   if (fd < 0) return push_errno(L, "socket", fd);
   return push_owned(L, p, fd);
 }

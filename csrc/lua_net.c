@@ -37,6 +37,13 @@ void check_address(lua_State *L, int arg, enum address_use use,
     bad_address(L, arg, "there is no such interface");
 }
 
+void check_address_in(lua_State *L, int arg, enum address_use use, int family,
+                      struct address *into) {
+  check_address(L, arg, use, into);
+  if (family == AF_INET6 && address_family(into) == AF_INET)
+    address_map_v4(into);
+}
+
 static int push_no_interface(lua_State *L, const char *verb, int arg) {
   const char *text = lua_tostring(L, arg);
   return push_errno(L, lua_pushfstring(L, "%s %s", verb, text), -ENODEV);

@@ -37,6 +37,15 @@ int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
 /* Push the local address for people to read. */
 void push_shown_name(lua_State *L, struct proactor *p, struct handle *h);
 
+/* The arguments of option(name[, value]) are at 2: push the value or the
+ * object at 1; or nil, message, code. No handle: ENOTSOCK. */
+int push_option(lua_State *L, struct proactor *p, const struct handle *h);
+
+/* The address at arg as a socket of that family has it: IPv4 is mapped into
+ * IPv6. Raises as check_address does. */
+void check_address_in(lua_State *L, int arg, enum address_use use, int family,
+                      struct address *into);
+
 /* Push a stream object that owns h; NULL handle failures: -errno, and h is
  * closed. */
 int push_stream(lua_State *L, struct proactor *p, struct handle *h);

@@ -56,6 +56,7 @@ enum op_arg {
   ARG_LOCK,    /* "shared", "exclusive", "none" */
   ARG_ACCESS,  /* some of "rwx", or "" */
   ARG_MASK,    /* integer: bits of the kernel's */
+  ARG_TO,      /* the same as ARG_ADDRESS, or nil: the peer */
 };
 
 /* What a result >= 0 means to Lua. */
@@ -70,6 +71,7 @@ enum op_value {
   VALUE_TEXT,   /* so many bytes of text, in op->memory */
   VALUE_STAT,   /* a struct statx, in op->memory */
   VALUE_NAMES,  /* so many bytes of directory entries, in op->memory */
+  VALUE_FROM,   /* a datagram: bytes, sender, bytes if truncated */
 };
 
 enum op_flag {

@@ -177,7 +177,10 @@ void op_msg_advance(struct msghdr *m, size_t n) {
 }
 
 static int sendmsg_finish(struct op *op, int res) {
-  if (res > 0) op_msg_advance(op->arg.msg, (size_t)res);
+  if (res > 0) { /* descriptors went with the first part */
+    op_msg_advance(op->arg.msg, (size_t)res);
+    op->arg.msg->msg_controllen = 0;
+  }
   return op_finish_all(op, res);
 }
 

@@ -7,6 +7,7 @@
  * how a connect that never ends is tested; other hosts are unreachable.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
 
 #include "sim_net.h"
@@ -93,6 +94,7 @@ static bool inet_covers(const struct sim_sock *k, const struct end *to) {
 
 static bool names_overlap(const struct sim_sock *a, const struct sim_sock *b) {
   if ((a->family == AF_UNIX) != (b->family == AF_UNIX)) return false;
+  if (a->family != AF_UNIX && a->type != b->type) return false;
   if (a->family == AF_UNIX) return unix_equal(&a->local, &b->local);
   struct end ea = end_of(&a->local), eb = end_of(&b->local);
   return inet_covers(a, &eb) || inet_covers(b, &ea);
@@ -169,8 +171,23 @@ static int bind_inet(struct sim_sock *k) {
   return 0;
 }
 
+/* unix(7): bound to nothing but its family, a socket gets an abstract name. */
+static int bind_unix_any(struct sim_sock *k) {
+  struct sockaddr_un un = {.sun_family = AF_UNIX};
+  uint32_t n = (uint32_t)sim_random(k->net);
+  for (int tries = 0; tries < 1000; tries++, n++) {
+    int len = snprintf(un.sun_path + 1, 6, "%05x", n & 0xfffff);
+    len += 1 + (int)offsetof(struct sockaddr_un, sun_path);
+    int r = sim_bind(k, (struct sockaddr *)&un, (socklen_t)len);
+    if (r != -EADDRINUSE) return r;
+  }
+  return -ENOSPC;
+}
+
 int sim_bind(struct sim_sock *k, const struct sockaddr *a, socklen_t len) {
   if (k->state != SIM_FRESH || k->local.len) return -EINVAL;
+  bool any = k->family == AF_UNIX && len == sizeof(sa_family_t);
+  if (any && a->sa_family == AF_UNIX) return bind_unix_any(k);
   int r = address_take(&k->local, k, a, len);
   if (r == 0 && k->family != AF_UNIX) r = bind_inet(k);
   if (r == 0 && k->family == AF_UNIX && !name_is_free(k)) r = -EADDRINUSE;
@@ -182,7 +199,7 @@ int sim_bind(struct sim_sock *k, const struct sockaddr *a, socklen_t len) {
   return r;
 }
 
-static int bind_any(struct sim_sock *k) {
+int sim_bind_any(struct sim_sock *k) {
   struct address any = {.at.any.sa_family = (sa_family_t)k->family};
   socklen_t len = k->family == AF_INET ? sizeof any.at.in : sizeof any.at.in6;
   return sim_bind(k, &any.at.any, len);
@@ -190,9 +207,10 @@ static int bind_any(struct sim_sock *k) {
 
 /* Linux keeps one more than the backlog says. */
 int sim_listen(struct sim_sock *k, int backlog) {
+  if (sim_is_dgram(k)) return -EOPNOTSUPP;
   if (k->state != SIM_FRESH && k->state != SIM_LISTENING) return -EINVAL;
   if (!k->local.len && k->family == AF_UNIX) return -EINVAL;
-  int r = k->local.len ? 0 : bind_any(k);
+  int r = k->local.len ? 0 : sim_bind_any(k);
   if (r < 0) return r;
   enum sim_state before = k->state;
   k->state = SIM_LISTENING;
@@ -209,7 +227,9 @@ int sim_listen(struct sim_sock *k, int backlog) {
 
 int sim_name(const struct sim_sock *k, bool peer, struct sockaddr *a,
              socklen_t *len) {
-  if (peer && k->state != SIM_CONNECTED) return -ENOTCONN;
+  bool connected =
+      sim_is_dgram(k) ? k->peer || k->remote.len : k->state == SIM_CONNECTED;
+  if (peer && !connected) return -ENOTCONN;
   struct address name = peer ? k->remote : k->local;
   if (!name.len) { /* the wildcard, or no name at all */
     name.at.any.sa_family = (sa_family_t)k->family;
@@ -280,6 +300,61 @@ int sim_listener_find(struct sim_net *net, const struct address *to,
   *l = listener_inet(net, &e);
   if (*l) return 0;
   return is_loopback(&e) ? ECONNREFUSED : ENETUNREACH;
+}
+
+/* A connected socket takes only what its peer sends. */
+static bool takes_from(const struct sim_sock *k, const struct end *from) {
+  if (!k->remote.len) return true;
+  struct end peer = end_of(&k->remote);
+  return peer.port == from->port &&
+         memcmp(&peer.ip, &from->ip, sizeof peer.ip) == 0;
+}
+
+/* What the wildcard is to the other end. */
+static struct end loopback_like(const struct end *to, uint16_t port) {
+  struct end e = *to;
+  e.port = port;
+  make_loopback(&e);
+  return e;
+}
+
+/* The one that says most about what it takes: its peer, its address. */
+static struct sim_sock *receiver_inet(struct sim_net *net,
+                                      const struct end *from,
+                                      const struct end *to) {
+  struct sim_sock *best = NULL;
+  int most = -1;
+  list_each(&net->bound, l) {
+    struct sim_sock *k = container_of(l, struct sim_sock, bound);
+    if (k->family == AF_UNIX || !sim_is_dgram(k)) continue;
+    if (!inet_covers(k, to) || !takes_from(k, from)) continue;
+    int says = 2 * (k->remote.len != 0) + !end_of(&k->local).any;
+    if (says > most) best = k;
+    if (says > most) most = says;
+  }
+  return best;
+}
+
+static int receiver_unix(struct sim_net *net, const struct address *to,
+                         struct sim_sock **found) {
+  int err = bound_unix(net, to, found);
+  if (err) return err;
+  if (sim_is_dgram(*found)) return 0;
+  *found = NULL;
+  return EPROTOTYPE;
+}
+
+int sim_receiver_find(struct sim_sock *k, const struct address *to,
+                      struct sim_sock **found) {
+  *found = NULL;
+  if (k->family == AF_UNIX) return receiver_unix(k->net, to, found);
+  struct end e = end_of(to), from = end_of(&k->local);
+  if (e.any) make_loopback(&e);
+  if (from.any) from = loopback_like(&e, from.port);
+  if (is_black_hole(&e)) return 0;
+  if (!is_loopback(&e)) return ENETUNREACH;
+  *found = receiver_inet(k->net, &from, &e);
+  return *found ? 0 : ECONNREFUSED;
 }
 
 /* Where the packets go, and from where: the host itself. */

@@ -140,12 +140,14 @@ static void sock_unnumber(struct sim_sock *k) {
 
 static void on_arrival(struct deadline *d);
 
-static struct sim_sock *sock_new(struct sim_net *net, int family) {
+static struct sim_sock *sock_new(struct sim_net *net, int family, int type) {
   struct sim_sock *k = calloc(1, sizeof *k);
   if (!k) return NULL;
   k->net = net;
   k->fd = k->path_fd = -1;
   k->family = family;
+  k->type = type;
+  list_init(&k->grams);
   k->mode = 0777;
   k->sndbuf = k->rcvbuf = net->knobs.buffer_bytes;
   k->arrival.fire = on_arrival;
@@ -190,10 +192,10 @@ void sim_sock_wake(struct sim_sock *k, short events) {
 int sim_socket(struct sim_net *net, int family, int type) {
   if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
     return -EAFNOSUPPORT;
-  if ((type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM)
-    return -ESOCKTNOSUPPORT;
+  type &= ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (type != SOCK_STREAM && type != SOCK_DGRAM) return -ESOCKTNOSUPPORT;
   if (fault_point("socket")) return -EMFILE;
-  struct sim_sock *k = sock_new(net, family);
+  struct sim_sock *k = sock_new(net, family, type);
   if (!k) return -ENOMEM;
   int fd = sock_number(k);
   if (fd < 0) sock_free(k);
@@ -203,6 +205,7 @@ int sim_socket(struct sim_net *net, int family, int type) {
 static void join(struct sim_sock *a, struct sim_sock *b) {
   a->peer = b;
   b->peer = a;
+  if (sim_is_dgram(a)) return;
   a->state = b->state = SIM_CONNECTED;
 }
 
@@ -233,7 +236,7 @@ static void connect_failed(struct sim_sock *k, int err) {
 
 /* Connected now, accepted later. */
 static void admit(struct sim_sock *l, struct sim_sock *k) {
-  struct sim_sock *child = sock_new(l->net, l->family);
+  struct sim_sock *child = sock_new(l->net, l->family, SOCK_STREAM);
   if (!child) {
     connect_failed(k, ECONNREFUSED);
     return;
@@ -280,6 +283,7 @@ static int connect_begin(struct sim_sock *k, const struct sockaddr *a,
 
 int sim_connect(struct sim_sock *k, const struct sockaddr *a, socklen_t len) {
   bool told = k->told;
+  if (sim_is_dgram(k)) return sim_dgram_connect(k, a, len);
   switch (k->state) {
   case SIM_FRESH:
     return connect_begin(k, a, len);
@@ -336,7 +340,10 @@ static bool breaks_on_close(const struct sim_sock *k) {
 
 void sim_close(struct sim_sock *k) {
   if (k->state == SIM_LISTENING) close_listener(k);
-  if (k->peer) sim_hang_up(k->peer, breaks_on_close(k));
+  if (sim_is_dgram(k))
+    sim_dgram_close(k);
+  else if (k->peer)
+    sim_hang_up(k->peer, breaks_on_close(k));
   sim_sock_wake(k, POLLHUP);
   sock_free(k);
 }

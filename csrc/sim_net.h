@@ -6,7 +6,8 @@
  * smaller ones are real, and its calls hand them to sys_posix. It knows no
  * ops: who waits for a socket leaves a struct sim_waiter there.
  * sim_net.c: the world, connections. sim_name.c: names. sim_path.c: those that
- * are paths. sim_sock.c: bytes and options. sim_sys.c: all as a sys.h table.
+ * are paths. sim_sock.c: bytes and options. sim_dgram.c: datagrams.
+ * sim_sys.c: all as a sys.h table.
  * Next: driver_sim.c, which uses it.
  *
  * SPDX-License-Identifier: MIT */
@@ -104,6 +105,12 @@ struct sim_sock {
   bool out_shut; /* shutdown(SHUT_WR) */
   bool reset;    /* the peer has broken the connection */
 
+  /* SOCK_DGRAM: FRESH for ever; connected when `remote` or `peer` is set */
+  int type;
+  struct list grams;  /* struct gram: received, in order (sim_dgram.c) */
+  size_t grams_bytes; /* ... their weight against rcvbuf */
+  uint32_t drops;     /* found no room */
+
   uint32_t sndbuf, rcvbuf;
   unsigned option_n;
   struct sim_option options[SIM_OPTIONS_MAX];
@@ -193,6 +200,26 @@ static inline bool sim_is_path(const struct address *a) {
 
 /* The same name in a family that has a form for it. */
 struct address sim_name_in(const struct address *as, int family);
+
+/* Who is bound to `to` and takes datagrams from k; NULL with 0: nobody, and
+ * silence; or the errno. */
+int sim_receiver_find(struct sim_sock *k, const struct address *to,
+                      struct sim_sock **found);
+
+/* Give an unbound socket a name, as its first datagram needs one. */
+int sim_bind_any(struct sim_sock *k);
+
+/* -- datagrams, sim_dgram.c -- */
+
+static inline bool sim_is_dgram(const struct sim_sock *k) {
+  return k->type == SOCK_DGRAM;
+}
+int sim_dgram_connect(struct sim_sock *k, const struct sockaddr *a,
+                      socklen_t len);
+ssize_t sim_dgram_send(struct sim_sock *k, const struct msghdr *m);
+ssize_t sim_dgram_recv(struct sim_sock *k, struct msghdr *m, int flags);
+int sim_dgram_events(const struct sim_sock *k);
+void sim_dgram_close(struct sim_sock *k);
 
 ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags);
 ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count);

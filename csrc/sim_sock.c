@@ -6,11 +6,13 @@
  * sim_net.c for how a connection comes to be.
  *
  * SPDX-License-Identifier: MIT */
+#include <linux/sock_diag.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "sim_net.h"
 
@@ -171,6 +173,7 @@ static int shutdown_listener(struct sim_sock *k, int how) {
 }
 
 int sim_shutdown(struct sim_sock *k, int how) {
+  if (sim_is_dgram(k)) return -ENOTCONN;
   if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
   if (k->state == SIM_LISTENING) return shutdown_listener(k, how);
   if (k->state != SIM_CONNECTED) return -ENOTCONN;
@@ -197,6 +200,7 @@ static int connected_events(const struct sim_sock *k) {
 }
 
 static int all_events(const struct sim_sock *k) {
+  if (sim_is_dgram(k)) return sim_dgram_events(k);
   switch (k->state) {
   case SIM_FRESH:
     return POLLOUT | POLLHUP;
@@ -322,13 +326,13 @@ static bool live_int(struct sim_sock *k, int name, int *value) {
     *value = -sim_error_take(k);
     return true;
   case SO_TYPE:
-    *value = SOCK_STREAM;
+    *value = k->type;
     return true;
   case SO_DOMAIN:
     *value = k->family;
     return true;
   case SO_PROTOCOL:
-    *value = is_unix(k) ? 0 : IPPROTO_TCP;
+    *value = is_unix(k) ? 0 : sim_is_dgram(k) ? IPPROTO_UDP : IPPROTO_TCP;
     return true;
   case SO_ACCEPTCONN:
     *value = k->state == SIM_LISTENING;
@@ -344,10 +348,32 @@ static bool live_int(struct sim_sock *k, int name, int *value) {
   }
 }
 
+static int get_struct(void *p, socklen_t *len, const void *from, size_t n) {
+  *len = (socklen_t)min_size(*len, n);
+  memcpy(p, from, *len);
+  return 0;
+}
+
+/* The peer of a Unix socket is this process. */
+static int get_credentials(const struct sim_sock *k, void *p, socklen_t *len) {
+  struct ucred mine = {getpid(), getuid(), getgid()};
+  struct ucred none = {0, (uid_t)-1, (gid_t)-1};
+  bool known = is_unix(k) && (k->state == SIM_CONNECTED || k->peer);
+  return get_struct(p, len, known ? &mine : &none, sizeof mine);
+}
+
+static int get_memory(const struct sim_sock *k, void *p, socklen_t *len) {
+  uint32_t info[SK_MEMINFO_VARS] = {[SK_MEMINFO_DROPS] = k->drops};
+  return get_struct(p, len, info, sizeof info);
+}
+
 int sim_getopt(struct sim_sock *k, int level, int name, void *p,
                socklen_t *len) {
   int r = level_check(k, level), value;
   if (r < 0) return r;
+  if (level == SOL_SOCKET && name == SO_PEERCRED)
+    return get_credentials(k, p, len);
+  if (level == SOL_SOCKET && name == SO_MEMINFO) return get_memory(k, p, len);
   bool live = level == SOL_SOCKET && live_int(k, name, &value);
   const struct sim_option *o = live ? NULL : option_find(k, level, name);
   struct sim_option unset = {.len = sizeof(int)};

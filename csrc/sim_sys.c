@@ -57,7 +57,18 @@ static int sys_connect(struct sys *s, int fd, const struct sockaddr *a,
 static ssize_t sys_recv(struct sys *s, int fd, void *p, size_t n, int flags) {
   if (!sim_owns_fd(fd)) return sys_posix.recv(s, fd, p, n, flags);
   struct sim_sock *k = sock(s, fd);
-  return k ? sim_recv(k, p, n, flags) : -EBADF;
+  struct iovec v = {p, n};
+  struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+  if (!k) return -EBADF;
+  return sim_is_dgram(k) ? sim_dgram_recv(k, &m, flags)
+                         : sim_recv(k, p, n, flags);
+}
+
+/* Descriptors cannot be passed between simulated sockets. */
+static ssize_t send_to(struct sim_sock *k, const struct msghdr *m) {
+  if (m->msg_controllen) return -EOPNOTSUPP;
+  return sim_is_dgram(k) ? sim_dgram_send(k, m)
+                         : sim_sendv(k, m->msg_iov, m->msg_iovlen);
 }
 
 static ssize_t sys_send(struct sys *s, int fd, const void *p, size_t n,
@@ -65,14 +76,26 @@ static ssize_t sys_send(struct sys *s, int fd, const void *p, size_t n,
   if (!sim_owns_fd(fd)) return sys_posix.send(s, fd, p, n, flags);
   struct sim_sock *k = sock(s, fd);
   struct iovec v = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
-  return k ? sim_sendv(k, &v, 1) : -EBADF;
+  struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+  return k ? send_to(k, &m) : -EBADF;
 }
 
 static ssize_t sys_sendmsg(struct sys *s, int fd, const struct msghdr *m,
                            int flags) {
   if (!sim_owns_fd(fd)) return sys_posix.sendmsg(s, fd, m, flags);
   struct sim_sock *k = sock(s, fd);
-  return k ? sim_sendv(k, m->msg_iov, m->msg_iovlen) : -EBADF;
+  return k ? send_to(k, m) : -EBADF;
+}
+
+static ssize_t sys_recvmsg(struct sys *s, int fd, struct msghdr *m, int flags) {
+  if (!sim_owns_fd(fd)) return sys_posix.recvmsg(s, fd, m, flags);
+  struct sim_sock *k = sock(s, fd);
+  if (!k) return -EBADF;
+  if (sim_is_dgram(k)) return sim_dgram_recv(k, m, flags);
+  m->msg_namelen = 0;
+  m->msg_controllen = 0;
+  m->msg_flags = 0;
+  return sim_recv(k, m->msg_iov->iov_base, m->msg_iov->iov_len, flags);
 }
 
 static int sys_shutdown(struct sys *s, int fd, int how) {
@@ -272,6 +295,7 @@ const struct sys_class sys_sim = {
     .recv = sys_recv,
     .send = sys_send,
     .sendmsg = sys_sendmsg,
+    .recvmsg = sys_recvmsg,
     .shutdown = sys_shutdown,
     .close = sys_close,
     .read = sys_read,

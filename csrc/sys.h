@@ -31,6 +31,8 @@ struct sys_class {
   ssize_t (*recv)(struct sys *, int fd, void *, size_t, int flags);
   ssize_t (*send)(struct sys *, int fd, const void *, size_t, int flags);
   ssize_t (*sendmsg)(struct sys *, int fd, const struct msghdr *, int flags);
+  /* May fill msg_name and msg_control, and their lengths and flags. */
+  ssize_t (*recvmsg)(struct sys *, int fd, struct msghdr *, int flags);
   int (*shutdown)(struct sys *, int fd, int how);
   int (*close)(struct sys *, int fd);
   /* off -1: the file's own position. */

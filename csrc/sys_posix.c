@@ -82,6 +82,12 @@ static ssize_t posix_sendmsg(struct sys *s, int fd, const struct msghdr *m,
   return or_errno_size(sendmsg(fd, m, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+static ssize_t posix_recvmsg(struct sys *s, int fd, struct msghdr *m,
+                             int flags) {
+  (void)s;
+  return or_errno_size(recvmsg(fd, m, flags | MSG_DONTWAIT));
+}
+
 static int posix_shutdown(struct sys *s, int fd, int how) {
   (void)s;
   return or_errno(shutdown(fd, how));
@@ -315,6 +321,7 @@ const struct sys_class sys_posix = {
     .recv = posix_recv,
     .send = posix_send,
     .sendmsg = posix_sendmsg,
+    .recvmsg = posix_recvmsg,
     .shutdown = posix_shutdown,
     .close = posix_close,
     .read = posix_read,

@@ -18,7 +18,7 @@ local columns = {
 }
 
 local rows = {}
-for _, part in ipairs { "sys", "net", "bytes", "file", "path",
+for _, part in ipairs { "sys", "net", "bytes", "file", "path", "message",
   "multishot" } do
   for name, row in pairs(require("spec.conformance." .. part)) do
     assert(not rows[name], name .. " has two rows")

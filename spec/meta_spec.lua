@@ -71,9 +71,10 @@ local function existing()
   local objects = { stream = a, listener = proa.net.listen "127.0.0.1:0",
     task = proa.spawn(function() end), future = proa.future(),
     buffer = proa.buffer(1), fd = from, proactor = proa.proactor.new(),
-    process = proa.process.spawn { "true" } }
+    datagram = proa.net.udp(), process = proa.process.spawn { "true" } }
   for class, object in pairs(objects) do add("proa." .. class, methods(object)) end
-  for _, name in ipairs { "stream", "listener", "fd", "proactor" } do
+  for _, name in ipairs { "stream", "listener", "fd", "proactor",
+    "datagram" } do
     objects[name]:close()
   end
   b:close()

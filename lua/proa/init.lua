@@ -5,6 +5,7 @@
 
 local core = require "proa.core"
 local combine = require "proa.combine"
+local datagram = require "proa.datagram"
 local listener = require "proa.listener"
 local net = require "proa.net"
 local process = require "proa.process"
@@ -33,6 +34,7 @@ local proa = {
   signal = { wait = core.signal_wait },
 }
 
+datagram.extend(core.datagram_methods)
 listener.extend(core.listener_methods)
 stream.extend(core.stream_methods)
 

@@ -5,6 +5,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local datagram = require "proa.datagram"
 
 local net = {}
 
@@ -167,14 +168,18 @@ function net.listen(address, options)
     mode ~= nil and check_mode(mode) or nil)
 end
 
---- Two connected streams.
----@param options { memory: boolean? }? memory: without descriptors, in this
----  process's memory
+--- Two connected streams, or sockets of datagrams.
+---@param options { memory: boolean?, datagram: boolean? }? memory: without
+---  descriptors, in this process's memory
 ---@return proa.stream|nil, proa.stream|string, string? code
 function net.pair(options)
   options = options or {}
-  check_options(options, { memory = true }, "pair")
+  check_options(options, { memory = true, datagram = true }, "pair")
+  if options.memory and options.datagram then
+    error("pair: either in memory or of datagrams", 2)
+  end
   if options.memory then return core.memory_pair() end
+  if options.datagram then return datagram.pair() end
   local a, b, code = core.fd.pair()
   if not a then return nil, b, code end
   return core.stream(a), core.stream(b)
@@ -189,6 +194,24 @@ function net.resolve(host, service)
     error("resolve: a name is a string, got " .. type(host), 2)
   end
   return resolve("resolve", host, host, tostring(service or 0))
+end
+
+--- A socket of datagrams. `udp` is for UDP, `datagram` for Unix as well.
+---@param options table? see proa.datagram_options
+---@return proa.datagram|nil socket, string? message, string? code
+function net.datagram(options)
+  return datagram.open("datagram", options, resolve)
+end
+
+function net.udp(options)
+  for _, key in ipairs(type(options) == "table" and { "bind", "connect" }
+    or {}) do
+    local address = options[key]
+    if type(address) == "string" and address:find "^unix:" then
+      error("udp: " .. key .. ": a Unix address; proa.net.datagram takes it", 2)
+    end
+  end
+  return datagram.open("udp", options, resolve)
 end
 
 return net

@@ -6,23 +6,25 @@
 ---@class proa.fd_module
 local fd_module = {}
 
---- Two connected Unix stream sockets.
+--- Two connected Unix sockets.
+---@param kind? "stream"|"datagram" default "stream"
 ---@return proa.fd? a
 ---@return proa.fd|string b or the message
 ---@return string? code
-function fd_module.pair() end
+function fd_module.pair(kind) end
 
 ---@return proa.fd? read_end
 ---@return proa.fd|string write_end or the message
 ---@return string? code
 function fd_module.pipe() end
 
---- A stream socket of that address's family, not connected.
+--- A socket of that address's family, not connected.
 ---@param address string
+---@param kind? "stream"|"datagram" default "stream"
 ---@return proa.fd? fd
 ---@return string? message
 ---@return string? code
-function fd_module.socket(address) end
+function fd_module.socket(address, kind) end
 
 --- A listening socket.
 ---@param address string

@@ -40,12 +40,52 @@ function net.listen(address, options) end
 ---  moment may more. Default: by the umask
 
 --- Two connected streams: over a Unix socket, or in this process's memory,
---- where no descriptor and no system call is needed.
----@param options? { memory: boolean? } unknown keys raise
----@return proa.stream? a
----@return proa.stream|string b or the message
+--- where no descriptor and no system call is needed; or two connected sockets
+--- of Unix datagrams.
+---@param options? { memory: boolean?, datagram: boolean? } unknown keys raise
+---@return proa.stream|proa.datagram|nil a
+---@return proa.stream|proa.datagram|string b or the message
 ---@return string? code
 function net.pair(options) end
+
+--- A socket of UDP datagrams.
+---@param options? proa.datagram_options unknown keys raise
+---@return proa.datagram? socket
+---@return string? message "bind 127.0.0.1:80: address already in use"
+---@return string? code EADDRINUSE, EACCES, EADDRNOTAVAIL ...
+function net.udp(options) end
+
+--- The same, also of Unix datagrams: whose addresses are "unix:...".
+---@param options? proa.datagram_options unknown keys raise
+---@return proa.datagram? socket
+---@return string? message
+---@return string? code
+function net.datagram(options) end
+
+---@class proa.datagram_options
+---@field bind? string address of this end; ":80" is every interface, dual
+---  stack; "unix:/path" is replaced when stale and removed at the end; "unix:"
+---  is an abstract name of the kernel's choice. Default: chosen by the kernel
+---  with the first datagram sent
+---@field connect? string the peer: `send` goes there, nobody else is heard, and
+---  that nobody is there is told (ECONNREFUSED). May be a name: this call then
+---  waits
+---@field size? integer bytes of the longest datagram that arrives whole, 1 to
+---  1 MiB; default: 65492, what a buffer of the pool holds
+---@field queue? integer bytes that are kept while nobody takes them; default
+---  256 KiB. What comes then stays in the kernel, or is dropped and counted
+---@field mode? string|integer permissions of a Unix path, as of listen
+---@field reuseaddr? boolean
+---@field reuseport? boolean share the port with others that ask for it
+---@field v6only? boolean
+---@field broadcast? boolean may send to broadcast addresses; default false
+---@field rcvbuf? integer bytes of the kernel's queue
+---@field sndbuf? integer bytes
+---@field ttl? integer
+---@field tos? integer
+---@field multicast_ttl? integer default 1
+---@field multicast_loop? boolean hear one's own; default true
+---@field multicast_if? string name of the interface that they leave by
 
 --- The addresses of a name; on a thread, which a cancelled task leaves behind.
 ---@param host string

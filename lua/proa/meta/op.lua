@@ -52,6 +52,23 @@ function op.connect(fd, address) end
 ---@return proa.future
 function op.recv(fd, buffer, i, j) end
 
+--- Send a datagram. Result: how many bytes.
+---@param fd integer|proa.fd
+---@param bytes string|proa.buffer a buffer is followed by its range: i, j
+---@param address? string no name; default: the peer
+---@return proa.future
+function op.send_to(fd, bytes, address) end
+
+--- Receive a datagram into a buffer, or its bytes i to j. Result: how many
+--- bytes, the sender's address or nil, and how many it had if there was less
+--- room.
+---@param fd integer|proa.fd
+---@param buffer proa.buffer
+---@param i? integer default 1
+---@param j? integer default -1
+---@return proa.future
+function op.recv_from(fd, buffer, i, j) end
+
 --- Send all bytes of a string, or of a buffer those from i to j. Result: how
 --- many.
 ---@param fd integer|proa.fd

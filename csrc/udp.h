@@ -1,0 +1,80 @@
+/* udp.h - a socket of datagrams, UDP or Unix: what came and was not taken.
+ *
+ * Receiving is armed by the first who wants something and stays armed; what
+ * comes while nobody waits is queued, up to a limit in bytes. Then receiving
+ * pauses, and the kernel's own queue is the next to fill; what finds no room
+ * here is dropped and counted (O9). Owns its handle, its receive, its queue
+ * and the path that it was bound to. Sending is an op for each datagram, which
+ * has a copy of it. Does not know Lua. Next: message.h, lua_udp.c.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef PROA_UDP_H
+#define PROA_UDP_H
+
+#include "message.h"
+#include "proactor.h"
+#include "unix_path.h"
+
+enum {
+  UDP_QUOTA = 256 * 1024, /* received and not taken, unless it is set */
+  UDP_SIZE_MAX = 65507,   /* no UDP datagram is larger */
+};
+
+/* One that came. */
+struct datagram {
+  struct link link; /* in udp.queue */
+  struct address from;
+  size_t len, full; /* full > len: truncated */
+  unsigned char bytes[];
+};
+
+struct udp {
+  struct proactor *p;
+  struct handle *handle; /* NULL once it is closing */
+  int family;
+  size_t size;           /* of the largest datagram that is received whole */
+  bool in_pool;          /* ... and it fits into a buffer of the pool */
+  size_t quota, queued;  /* bytes with what each takes beside them */
+  struct list queue;     /* struct datagram */
+  uint64_t dropped;      /* came and found no room in `queue` */
+  int err;               /* -errno of a receive; after what is queued; once */
+  struct op *recv;       /* armed, or NULL */
+  struct datagram *room; /* what a one-shot receive fills */
+  bool starved;          /* the last receive found the pool empty */
+  struct list waiters;   /* struct waiter */
+  struct unix_path made;
+};
+
+/* Owns h from now on. size 0: as much as the pool's buffers hold. NULL: no
+ * memory, and h is the caller's. */
+struct udp *udp_new(struct proactor *p, struct handle *h, int family,
+                    size_t size, size_t quota);
+
+/* See to it that datagrams come. */
+void udp_receive(struct udp *u);
+
+static inline bool udp_ready(const struct udp *u) {
+  return !list_empty(&u->queue) || u->err;
+}
+/* The next one, malloced and the caller's; NULL: none, or only an error. */
+struct datagram *udp_take(struct udp *u);
+/* The error of a receive, once. */
+int udp_take_error(struct udp *u);
+/* A waiter that was woken leaves: the next may take what there is. */
+void udp_pass_on(struct udp *u);
+
+/* The peer is another now: what others sent is forgotten. */
+void udp_forget(struct udp *u);
+
+/* What would not fit, here and in the kernel. */
+uint64_t udp_dropped(const struct udp *u);
+
+/* An op that sends a copy of n bytes, to the peer when there is no `to`; the
+ * sink is the caller's. NULL: no memory. */
+struct op *udp_send_op(struct udp *u, const void *bytes, size_t n,
+                       const struct address *to);
+
+/* u is not to be touched afterwards. */
+void udp_close(struct udp *u);
+
+#endif
