@@ -178,6 +178,26 @@ struct task *await_allowed(lua_State *L) {
   return t;
 }
 
+bool await_possible(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  struct task *t = rt->current;
+  if (rt_gone(rt) || !t) return false;
+  if (t->co) return L == rt->top && lua_isyieldable(L);
+  return !in_finaliser(L) && !in_hook(L);
+}
+
+void await_raise_cancelled(lua_State *L) {
+  struct task *t = rt_get(L)->current;
+  struct scope *s = task_cancelled_scope(t);
+  if (s) raise_cancel(L, t, s);
+}
+
+struct task *await_begin_anyway(lua_State *L) {
+  struct task *t = await_allowed(L);
+  t->wait.waiter.wake = wake_waiter;
+  return t;
+}
+
 struct task *await_begin(lua_State *L) {
   struct task *t = await_allowed(L);
   struct scope *s = t->maybe_cancelled ? task_cancelled_scope(t) : NULL;

@@ -159,18 +159,28 @@ void *new_object(lua_State *L, size_t size, const char *name, int uservalues) {
   return object;
 }
 
-void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
-                const luaL_Reg *meta) {
+void make_field_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                      const luaL_Reg *meta, lua_CFunction field) {
   luaL_newmetatable(L, name);
   add_functions(L, meta);
+  rt_push(L);
   lua_newtable(L);
   add_functions(L, methods);
+  if (field)
+    lua_pushcclosure(L, field, 2);
+  else
+    lua_remove(L, -2);
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__name");
   lua_pushboolean(L, 0); /* getmetatable gives false: not to be changed */
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
+}
+
+void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                const luaL_Reg *meta) {
+  make_field_class(L, name, methods, meta, NULL);
 }
 
 void release_anchor(void *arg, int anchor) {
@@ -396,7 +406,9 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_traceback(L);
   open_insight(L);
   open_task(L);
-  open_scope(L);
+  open_cancel(L);
+  open_timeout(L);
+  open_nursery(L);
   open_coroutine(L);
   open_future(L);
   open_buffer(L);

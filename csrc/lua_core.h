@@ -119,6 +119,11 @@ void *new_object(lua_State *L, size_t size, const char *name, int uservalues);
 void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
                 const luaL_Reg *meta);
 
+/* The same with fields: __index is `field`, whose second upvalue is the table
+ * of the methods. */
+void make_field_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                      const luaL_Reg *meta, lua_CFunction field);
+
 /* Take one option of setup{}; the value is on top. false: no such key. */
 bool setup_option(lua_State *L, const char *key, struct proactor_options *o,
                   char driver[16]);
@@ -135,7 +140,9 @@ void open_traceback(lua_State *L);
 void open_insight(lua_State *L); /* tasks */
 void open_task(lua_State *L);
 void open_run(lua_State *L);       /* run, stop */
-void open_scope(lua_State *L);     /* timeout, shield */
+void open_cancel(lua_State *L);    /* is_cancelled */
+void open_timeout(lua_State *L);   /* timeout, deadline, shield, defer */
+void open_nursery(lua_State *L);   /* scope */
 void open_coroutine(lua_State *L); /* resume, wrap, close */
 void open_future(lua_State *L);
 void open_op(lua_State *L);

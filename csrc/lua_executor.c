@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lua_core.h"
+#include "lua_scope.h"
 
 #define SETTLE_NS (7 * NS_PER_S) /* a linger, and some for the kernel */
 
@@ -43,6 +43,16 @@ void executor_init(struct runtime *rt) {
 
 /* -- running tasks -- */
 
+/* Caught by a scope on its way out, and raised again: its traceback is known.
+ * The error is at 1, the task at 2. */
+static bool traced_before(lua_State *L, struct task *t) {
+  bool again = t->rethrown;
+  t->rethrown = false;
+  if (!again) return false;
+  task_get_extra(L, 2, EXTRA_ERROR);
+  return lua_rawequal(L, 1, -1);
+}
+
 /* The traceback of an error, taken where it was raised. A cancellation is not
  * an error and needs none. */
 static int note_traceback(lua_State *L) {
@@ -50,10 +60,19 @@ static int note_traceback(lua_State *L) {
   struct task *t = rt->current;
   if (!t || !t->co || is_cancel_error(L, 1)) return 1;
   task_push(L, t);
-  traceback_push_running(L, 1, t);
-  task_set_extra(L, 2, EXTRA_TRACE);
+  if (!traced_before(L, t)) {
+    lua_settop(L, 2);
+    traceback_push_running(L, 1, t);
+    task_set_extra(L, 2, EXTRA_TRACE);
+    lua_pushvalue(L, 1);
+    task_set_extra(L, 2, EXTRA_ERROR);
+  }
   lua_settop(L, 1);
   return 1;
+}
+
+void executor_push_handler(lua_State *L) {
+  lua_pushcfunction(L, note_traceback);
 }
 
 /* The body has ended: what it returned, or its error, is all that is left. */
@@ -155,6 +174,7 @@ static int keep_group(lua_State *L) {
 
 /* Without memory to keep the group, what is counted stays counted. */
 static void note_failure(lua_State *L, struct task *t) {
+  if (t->child && nursery_took_failure(L, t)) return;
   lua_pushcfunction(L, keep_group);
   lua_pushlightuserdata(L, t);
   bool kept = lua_pcall(L, 1, 0, 0) == LUA_OK;
@@ -169,10 +189,10 @@ static void note_failure(lua_State *L, struct task *t) {
 static void task_finish(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
   note_watchers(t);
-  if (t->state == TASK_FAILED) note_failure(L, t);
   scope_abandon_all(t);
   scope_drop_error(L, &t->base);
-  waiter_wake_all(&t->watchers);
+  waiter_wake_all(&t->watchers); /* first: they get the result, whatever */
+  if (t->state == TASK_FAILED) note_failure(L, t);
   group_leave(t);
   if (t->group_lost) t->group = &rt->root_group;
   link_unlink(&t->all);
@@ -505,9 +525,8 @@ static void check_callable(lua_State *L) {
 /* spawn(fn, ...): joins the group of the task that spawns. */
 static struct task *spawn(lua_State *L) {
   struct runtime *rt = rt_open(L);
-  struct group *g = rt->current ? rt->current->group : &rt->root_group;
   if (!lua_isfunction(L, 1)) check_callable(L);
-  return task_spawn(L, rt, lua_gettop(L) - 1, g);
+  return task_spawn(L, rt, lua_gettop(L) - 1, group_current(rt));
 }
 
 static int l_spawn(lua_State *L) {

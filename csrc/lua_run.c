@@ -1,15 +1,17 @@
 /* lua_run.c - groups of tasks, run and stop.
  *
- * run(fn) makes a group, spawns fn in it and waits until the group has ended;
- * what fn spawns joins the same group. Background members are cancelled when
- * only they are left. A group is a userdata on the stack of the run that
- * waits for it; if that goes away first, its members move to the root's.
+ * A group is the tasks that end together: those of a run, of a nursery
+ * (lua_nursery.c), or of the main chunk. What a member spawns joins its group.
+ * Background members are cancelled when only they are left. In the main chunk
+ * run(fn) makes a group and spawns fn in it; inside a task it is a nursery.
+ * The group of a run is a userdata on the stack of who waits for it; if that
+ * goes away first, its members move to the root's.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
 
-#include "lua_core.h"
+#include "lua_scope.h"
 
 #define GROUP_CLASS "proa.group"
 
@@ -25,10 +27,26 @@ void group_init(struct group *g) {
   link_init(&g->main_end.link);
 }
 
+void group_register(lua_State *L, struct group *g) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, g);
+  lua_pop(L, 1);
+}
+
 void group_push(lua_State *L, struct group *g) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
   lua_rawgetp(L, -1, g);
   lua_remove(L, -2);
+}
+
+/* The innermost nursery that the running task is in, or its own group. */
+struct group *group_current(struct runtime *rt) {
+  struct task *t = rt->current;
+  if (!t) return &rt->root_group;
+  for (struct scope *s = t->scope; s != &t->base; s = s->outer)
+    if (s->kind == SCOPE_NURSERY) return nursery_group(s);
+  return t->group;
 }
 
 void group_join(struct group *g, struct task *t) {
@@ -57,22 +75,53 @@ void group_leave(struct task *t) {
   link_unlink(&t->member);
   g->total--;
   if (!t->background) g->foreground--;
+  if (g->nursery) nursery_left(t);
   group_check(g);
 }
 
-/* Whoever waited is gone: its tasks are cancelled and become the root's. */
-static int group_abandon(lua_State *L) {
-  struct group *g = luaL_checkudata(L, 1, GROUP_CLASS);
-  struct runtime *rt = rt_get(L);
+void group_disband(struct runtime *rt, struct group *g, struct group *heir) {
   struct link *k;
   while ((k = list_pop(&g->members))) {
     struct task *t = container_of(k, struct task, member);
-    group_join(&rt->root_group, t);
-    if (t->background) t->group->foreground--;
+    group_join(heir, t);
+    if (t->background) heir->foreground--;
+    t->child = false;
     if (!rt->closed) task_cancel(t);
   }
+  g->foreground = g->total = 0;
   link_unlink(&g->main_end.link);
   if (rt->run_group == g) rt->run_group = NULL;
+}
+
+int group_wait(lua_State *L, struct task *me, const struct wait_class *class,
+               struct group *g, lua_KContext ctx, lua_KFunction k) {
+  list_push(&g->waiters, &me->wait.waiter.link);
+  group_check(g); /* there may be nothing but background */
+  return await_yield(L, me, class, g, NEVER_NS, ctx, k);
+}
+
+bool group_stopped(struct runtime *rt, struct group *g) {
+  bool stopped = rt->run_group == g && rt->stopping;
+  if (rt->run_group == g) {
+    rt->run_group = NULL;
+    rt->stopping = false;
+  }
+  return stopped;
+}
+
+/* With a handler they were told, and that is all. */
+void group_check_unobserved(lua_State *L, struct group *g) {
+  unsigned n = g->unobserved;
+  if (g == &rt_get(L)->root_group) g->unobserved = 0;
+  if (!n || rt_get(L)->on_error_ref != LUA_NOREF) return;
+  luaL_error(L, "%d task%s failed and nobody awaited %s (reported above)",
+             (int)n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+}
+
+/* Whoever waited is gone. */
+static int group_gc(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  group_disband(rt, luaL_checkudata(L, 1, GROUP_CLASS), &rt->root_group);
   return 0;
 }
 
@@ -85,12 +134,12 @@ static bool withdraw_group(struct task *t) {
   return g->total == 0;
 }
 
-static void describe_group(struct task *t, char *into, size_t len) {
+void group_describe(struct task *t, char *into, size_t len) {
   const struct group *g = t->wait.subject;
   snprintf(into, len, "%u task%s to end", g->total, g->total == 1 ? "" : "s");
 }
 
-static void whom_group(struct task *t, struct task_visitor *v) {
+void group_whom(struct task *t, struct task_visitor *v) {
   const struct group *g = t->wait.subject;
   list_each(&g->members, k) v->visit(v, container_of(k, struct task, member));
 }
@@ -98,16 +147,8 @@ static void whom_group(struct task *t, struct task_visitor *v) {
 static const struct wait_class waits_group = {.verb = "run",
                                               .settles = true,
                                               .withdraw = withdraw_group,
-                                              .describe = describe_group,
-                                              .whom = whom_group};
-
-static int fail_unobserved(lua_State *L, struct group *g) {
-  return luaL_error(L,
-                    "%d task%s failed and nobody awaited %s (reported "
-                    "above)",
-                    (int)g->unobserved, g->unobserved == 1 ? "" : "s",
-                    g->unobserved == 1 ? "it" : "them");
-}
+                                              .describe = group_describe,
+                                              .whom = group_whom};
 
 /* The stack of run: 1 the group, 2 the main task. */
 static int run_k(lua_State *L, int status, lua_KContext ctx) {
@@ -115,27 +156,15 @@ static int run_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   struct group *g = luaL_checkudata(L, 1, GROUP_CLASS);
   struct task *main = task_test(L, 2);
-  struct runtime *rt = main->rt;
-  bool stopped = rt->run_group == g && rt->stopping;
-  if (rt->run_group == g) {
-    rt->run_group = NULL;
-    rt->stopping = false;
-  }
+  bool stopped = group_stopped(main->rt, g);
   /* Cancelled from outside, the members have ended; now the wait does. */
   await_end_op(L, main->state == TASK_CANCELLED ? -ECANCELED : 0);
   if (main->state == TASK_FAILED) return task_push_results(L, main);
   if (stopped) return 0;
-  if (g->unobserved && rt->on_error_ref == LUA_NOREF)
-    return fail_unobserved(L, g);
+  group_check_unobserved(L, g);
   if (main->state == TASK_CANCELLED)
     return push_fail(L, "run was cancelled", "CANCELLED");
   return task_push_results(L, main);
-}
-
-static int wait_group(lua_State *L, struct task *me, struct group *g,
-                      lua_KFunction k) {
-  list_push(&g->waiters, &me->wait.waiter.link);
-  return await_yield(L, me, &waits_group, g, NEVER_NS, 0, k);
 }
 
 /* fn's own error or cancellation ends the others. */
@@ -150,52 +179,38 @@ static int run_fn(lua_State *L, struct task *me) {
   struct group *g = lua_newuserdatauv(L, sizeof *g, 0);
   group_init(g);
   luaL_setmetatable(L, GROUP_CLASS);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, g);
-  lua_pop(L, 1);
+  group_register(L, g);
   lua_insert(L, 1);
   g->main = task_spawn(L, rt, nargs, g);
   g->main_end.wake = main_ended;
   list_push(&g->main->watchers, &g->main_end.link);
   if (!rt->run_group) rt->run_group = g;
-  return wait_group(L, me, g, run_k);
+  return group_wait(L, me, &waits_group, g, 0, run_k);
 }
 
 static int run_rest_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  struct runtime *rt = rt_get(L);
-  struct group *g = &rt->root_group;
-  rt->run_group = NULL;
-  bool stopped = rt->stopping;
-  rt->stopping = false;
+  struct group *g = &rt_get(L)->root_group;
+  bool stopped = group_stopped(rt_get(L), g);
   await_end(L);
-  unsigned unobserved = g->unobserved;
-  if (unobserved && !stopped && rt->on_error_ref == LUA_NOREF) {
-    struct group told = *g;
-    g->unobserved = 0;
-    return fail_unobserved(L, &told);
-  }
-  g->unobserved = 0;
+  if (stopped) g->unobserved = 0;
+  group_check_unobserved(L, g);
   return 0;
 }
 
 /* run(fn, ...) -> fn's results; run() waits for what the main chunk spawned */
 static int l_run(lua_State *L) {
-  if (!lua_isnoneornil(L, 1)) {
-    if (!lua_isfunction(L, 1)) return luaL_typeerror(L, 1, "function");
-    return run_fn(L, await_begin(L));
-  }
+  bool all = lua_isnoneornil(L, 1);
+  if (!all && !lua_isfunction(L, 1)) return luaL_typeerror(L, 1, "function");
   struct task *me = await_begin(L);
+  if (!all) return me->co ? nursery_run(L, me) : run_fn(L, me);
   if (me->co)
     return luaL_error(L, "run() without a function belongs in the main chunk");
   struct group *g = &me->rt->root_group;
   if (g->total == 0) return 0;
   me->rt->run_group = g;
-  list_push(&g->waiters, &me->wait.waiter.link);
-  group_check(g); /* there may be nothing but background */
-  return await_yield(L, me, &waits_group, g, NEVER_NS, 0, run_rest_k);
+  return group_wait(L, me, &waits_group, g, 0, run_rest_k);
 }
 
 /* stop(): the outermost run cancels its tasks and returns. */
@@ -203,13 +218,16 @@ static int l_stop(lua_State *L) {
   struct runtime *rt = rt_get(L);
   if (!rt->run_group) return 0;
   rt->stopping = true;
-  group_cancel(rt->run_group);
+  if (rt->run_group->nursery)
+    nursery_cancel(rt->run_group);
+  else
+    group_cancel(rt->run_group);
   return 0;
 }
 
 void open_run(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", group_abandon}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", group_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"run", l_run}, {"stop", l_stop}, {NULL, NULL}};
   make_class(L, GROUP_CLASS, none, meta);

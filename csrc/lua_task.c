@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lua_core.h"
+#include "lua_scope.h"
 #include "lua_select.h"
 #include "malloc_hint.h"
 
@@ -187,13 +187,24 @@ void task_get_extra(lua_State *L, int idx, enum task_extra what) {
 
 /* -- ending -- */
 
+/* The error that unwound it is there, unless it was closed. */
+static int push_cancelled(lua_State *L, struct task *t) {
+  const char *text = "the task was cancelled";
+  if (!t->co || !lua_gettop(t->co) || !lua_checkstack(t->co, 1))
+    return push_fail(L, text, "CANCELLED");
+  luaL_checkstack(L, 8, NO_MEMORY);
+  lua_pushvalue(t->co, -1);
+  lua_xmove(t->co, L, 1);
+  cancel_push_text(L, -1, text);
+  return push_fail(L, lua_tostring(L, -1), "CANCELLED");
+}
+
 int task_push_results(lua_State *L, struct task *t) {
   assert(task_done(t));
   t->observed = true;
   if (t->counted) t->group->unobserved--;
   t->counted = false;
-  if (t->state == TASK_CANCELLED)
-    return push_fail(L, "the task was cancelled", "CANCELLED");
+  if (t->state == TASK_CANCELLED) return push_cancelled(L, t);
   if (!t->co) return luaL_error(L, NO_MEMORY);
   int n = lua_gettop(t->co);
   luaL_checkstack(L, n + 1, "too many results");
@@ -287,18 +298,12 @@ const char *task_state_name(const struct task *t) {
 /* cancel([reason]): false when it has ended already. */
 static int l_cancel(lua_State *L) {
   struct task *t = check_task(L, 1);
-  if (lua_isnoneornil(L, 2))
-    lua_settop(L, 1);
-  else
-    luaL_checkstring(L, 2);
   bool live = !task_done(t);
-  if (live && !t->base.error_ref && lua_gettop(L) > 1) {
-    lua_settop(L, 2);
-    scope_push_error(L, &t->base);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, -2, 1);
-  }
-  task_cancel(t);
+  lua_settop(L, 2);
+  if (live)
+    scope_cancel_for(L, &t->base, 2);
+  else
+    luaL_optstring(L, 2, NULL);
   lua_pushboolean(L, live);
   return 1;
 }

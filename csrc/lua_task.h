@@ -74,17 +74,24 @@ struct wait {
   uint32_t began;    /* ticks */
 };
 
-/* Something that can be cancelled as one. A stack, innermost first; the last
- * is the task's own, the others are objects of lua_scope.c. */
+enum scope_kind {
+  SCOPE_TASK,    /* a task's own, the last of its stack */
+  SCOPE_LIMIT,   /* timeout, deadline */
+  SCOPE_SHIELD,  /* nothing from outside reaches in */
+  SCOPE_NURSERY, /* the body of proa.scope: what it spawns ends with it */
+};
+
+/* Something that can be cancelled as one. A stack, innermost first; all but a
+ * task's own are objects (lua_scope.h). */
 struct scope {
   struct scope *outer;
   struct task *task; /* whose stack it is on; NULL: on none */
   bool cancelled;
-  bool shield;   /* nothing from outside reaches in */
+  uint8_t kind;  /* enum scope_kind */
   int error_ref; /* registry: its error object, once made; 0: not yet */
 };
 
-/* Tasks that end together. */
+/* Tasks that end together: those of a run, a nursery, or the main chunk. */
 struct group {
   struct list members; /* struct task.member */
   unsigned foreground; /* members that are waited for */
@@ -93,6 +100,7 @@ struct group {
   struct list waiters;    /* woken when the last has ended */
   struct waiter main_end; /* learns how `main` ended */
   struct task *main;      /* run's fn */
+  bool nursery;           /* part of one: lua_nursery.c */
 };
 
 /* What every resume and await touches comes first. Its userdata has one user
@@ -109,6 +117,8 @@ struct task {
   bool counted;         /* in group->unobserved */
   bool looked_at;       /* select was watching when it failed */
   bool handler;         /* its failure is nobody's */
+  bool child;           /* of a nursery, which takes its failure */
+  bool rethrown;        /* the error that is raised next was caught above it */
   bool group_lost;      /* could not keep it when it failed */
   bool maybe_cancelled; /* some scope of it is, or was */
   uint16_t budget;      /* awaits satisfied without yielding */
@@ -129,7 +139,13 @@ struct task {
 #define NO_MEMORY "not enough memory"
 
 /* What is kept in a task's table, by number. */
-enum task_extra { EXTRA_CO = 1, EXTRA_TRACE, EXTRA_GROUP, EXTRA_NAME };
+enum task_extra {
+  EXTRA_CO = 1,
+  EXTRA_TRACE, /* where its last error was raised, */
+  EXTRA_ERROR, /* and that error */
+  EXTRA_GROUP,
+  EXTRA_NAME
+};
 
 /* -- awaiting, for C functions that Lua calls -- */
 
@@ -139,6 +155,13 @@ struct task *await_allowed(lua_State *L);
 /* The same, and raises when it was cancelled. Nothing has been submitted
  * before. */
 struct task *await_begin(lua_State *L);
+
+/* The same, for a wait that a cancellation can't end. */
+struct task *await_begin_anyway(lua_State *L);
+/* Would await_allowed raise? */
+bool await_possible(lua_State *L);
+/* Raise the cancellation that has reached the task, if one has. */
+void await_raise_cancelled(lua_State *L);
 
 /* Suspend: t->wait.waiter is in the subject's list, or will be woken by
  * other means. Returns k's results; k must call await_end first. */
@@ -222,6 +245,8 @@ void executor_init(struct runtime *rt);
 /* Push onto a new coroutine what its first resume runs, the function and its
  * arguments still to follow. */
 void executor_push_main(lua_State *co, struct task *t);
+/* Push the message handler that notes where an error was raised. */
+void executor_push_handler(lua_State *L);
 /* The task whose own coroutine this is, which is suspended, or NULL. */
 struct task *executor_task_of(lua_State *L, lua_State *co);
 /* Run tasks and I/O once; the caller is the root. 0, -errno: the driver broke,
@@ -242,12 +267,28 @@ void executor_push_dump(lua_State *L, struct runtime *rt);
 /* -- groups -- */
 
 void group_init(struct group *g);
-/* Push run's group, or nil for the root's. */
+/* So that group_push finds it: the userdata on top of L. */
+void group_register(lua_State *L, struct group *g);
+/* Push the userdata it is in, or nil for the root's. */
 void group_push(lua_State *L, struct group *g);
+/* Whose member becomes what is spawned now. */
+struct group *group_current(struct runtime *rt);
 void group_join(struct group *g, struct task *t);
 void group_leave(struct task *t); /* it has ended */
 void group_cancel(struct group *g);
 void group_check(struct group *g); /* cancel the background when due */
+/* Its members are cancelled and become heir's. */
+void group_disband(struct runtime *rt, struct group *g, struct group *heir);
+/* `me` waits until the last has ended. */
+int group_wait(lua_State *L, struct task *me, const struct wait_class *class,
+               struct group *g, lua_KContext ctx, lua_KFunction k);
+/* For the wait's class: what is waited for. */
+void group_describe(struct task *t, char *into, size_t len);
+void group_whom(struct task *t, struct task_visitor *v);
+/* Was it ended by stop? Asked once, when it has ended. */
+bool group_stopped(struct runtime *rt, struct group *g);
+/* Raise that some have failed and nobody awaited them; else return. */
+void group_check_unobserved(lua_State *L, struct group *g);
 
 /* -- scopes -- */
 
@@ -267,5 +308,7 @@ void scope_drop_error(lua_State *L, struct scope *s);
 /* Is the value at idx the error of this scope? */
 bool scope_is_error(lua_State *L, int idx, struct scope *s);
 bool is_cancel_error(lua_State *L, int idx);
+/* Cancel for a reason, a string at idx; nil and none: for none. */
+void scope_cancel_for(lua_State *L, struct scope *s, int idx);
 
 #endif

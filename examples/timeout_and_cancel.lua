@@ -10,7 +10,7 @@
 --   a limit: timed out (TIMEOUT)
 --   the task notices: cancelled: no longer needed
 --   the task cleans up, and that may wait
---   who awaits it: the task was cancelled (CANCELLED)
+--   who awaits it: the task was cancelled: no longer needed (CANCELLED)
 --   nobody came: accept: timed out (TIMEOUT)
 --   the late client says: better late than never
 -- SPDX-License-Identifier: MIT

@@ -46,10 +46,13 @@ local function read_declarations()
   return found, classes
 end
 
---- The methods of a kind of object; its metatable is locked.
+--- The methods of a kind of object; its metatable is locked. Of a kind with
+-- fields, __index is a function that has them as its second upvalue.
 local function methods(object)
   local index = debug.getmetatable(object).__index
-  return type(index) == "table" and index or core.process_methods
+  if type(index) == "table" then return index end
+  local _, found = debug.getupvalue(index, 2)
+  return type(found) == "table" and found or core.process_methods
 end
 
 --- "class.function" -> true, of what there is. `kinds`: class -> table.
@@ -71,11 +74,11 @@ local function existing()
   local objects = { stream = a, listener = proa.net.listen "127.0.0.1:0",
     task = proa.spawn(function() end), future = proa.future(),
     buffer = proa.buffer(1), fd = from, proactor = proa.proactor.new(),
-    datagram = proa.net.udp(), process = proa.process.spawn { "true" } }
-  for class, object in pairs(objects) do add("proa." .. class, methods(object)) end
-  for _, name in ipairs { "stream", "listener", "fd", "proactor",
-    "datagram" } do
-    objects[name]:close()
+    datagram = proa.net.udp(), process = proa.process.spawn { "true" },
+    scope = proa.scope(), timeout = proa.timeout(1) }
+  for class, object in pairs(objects) do
+    add("proa." .. class, methods(object))
+    if methods(object).close then object:close() end
   end
   b:close()
   to:close()

@@ -113,6 +113,8 @@ describe("timeout", function()
     local message = helper.error_of(proa.timeout, 1, "x")
     assert.match("expected a function, got string: write " ..
       "proa.timeout%(1, conn.read, conn, \"l\"%)", message)
+    assert.match("expected a function, got nil",
+      helper.error_of(proa.timeout, 1, nil))
     assert.match("number expected", helper.error_of(proa.timeout, nil, print))
   end)
 
@@ -138,7 +140,7 @@ describe("deadline", function()
     assert.is_true(proa.now() >= at - 1e-6)
     assert.equal(1, proa.deadline(proa.now() + 60, function() return 1 end))
     assert.match("write proa.deadline%(proa.now%(%) %+ 1",
-      helper.error_of(proa.deadline, 1))
+      helper.error_of(proa.deadline, 1, nil))
   end)
 end)
 

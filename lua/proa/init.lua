@@ -20,8 +20,8 @@ local proa = {
   sleep = core.sleep, yield = core.yield, now = core.now,
   interval = combine.interval,
   -- cancelling
-  timeout = core.timeout, deadline = core.deadline, shield = core.shield,
-  is_cancelled = core.is_cancelled,
+  scope = core.scope, timeout = core.timeout, deadline = core.deadline,
+  shield = core.shield, defer = core.defer, is_cancelled = core.is_cancelled,
   -- several at once
   select = combine.select, all = combine.all, any = combine.any,
   race = combine.race,

@@ -26,7 +26,8 @@ local proa = {}
 --- and what closes in the background is closed. An error in `fn` cancels the
 --- rest, waits for it, and is raised. At the end it raises if a task has failed
 --- and nobody awaited it, unless there is an `on_error` handler. Inside a task
---- it is a scope: the same, for what `fn` spawns. Without a function, in the
+--- it is a scope: the same for what `fn` spawns, and `fn` runs in that task.
+--- Without a function, in the
 --- main chunk: wait for the tasks that the main chunk has spawned.
 ---@param fn? fun(...): ... without it: wait for what was spawned
 ---@param ... any its arguments
@@ -39,8 +40,8 @@ function proa.run(fn, ...) end
 function proa.stop() end
 
 --- Start a task. It begins at the next turn of the loop, never inside this
---- call, and belongs to the `run` of the task that spawns it. Dropping the
---- handle does not cancel it.
+--- call, and belongs to the innermost `scope` or `run` around the call, which
+--- waits for it. Dropping the handle does not cancel it.
 ---@param fn fun(...): ...
 ---@param ... any its arguments
 ---@return proa.task
@@ -162,21 +163,53 @@ function proa.now() end
 ---@return fun(): integer count of periods that have passed
 function proa.interval(seconds) end
 
--- -- cancelling --
+-- -- tasks that end together, cancelling --
+
+---@class proa.scope_options
+---@field on_error? "cancel"|"collect" default "cancel": the first task that
+---  fails cancels the function and the others. "collect": the others go on
+---@field limit? integer how many of its tasks run at once, at least 1; default:
+---  no limit. `s:spawn` waits for its turn
+
+--- Run a function that starts tasks, and return when all of them have ended.
+--- The first task that fails cancels the function and the other tasks, and its
+--- error is raised here when they have ended: a string as it was, followed by
+--- a line `raised in task #4 "name" (file:line of its spawn):` and the task's
+--- traceback (match its beginning, as with any message); any other value
+--- unchanged, with the traceback in `s:errors()`. What further tasks raise
+--- while they are cancelled goes to `on_error`. An error of the function itself
+--- cancels the tasks and is raised unchanged. A cancellation from outside
+--- reaches the function and its tasks, and is raised when they have ended.
+--- What `proa.spawn` starts inside is waited for and cancelled like a task of
+--- the scope, but its errors are for whoever awaits it, as in a `run`.
+--- Without a function it gives a scope for a `<close>` variable, to be used in
+--- the block where it is made: the end of the block waits for its tasks, or
+--- cancels them first when an error leaves the block.
+---@param fn? fun(s: proa.scope): ... runs in the calling task
+---@param options? proa.scope_options unknown keys raise
+---@return any ... fn's results; with "collect" the list of failures
+---  (`proa.scope_failure[]`, empty: none) before them; nil, message,
+---  "CANCELLED" when `s:cancel` ended fn; without fn: a `proa.scope`
+---@overload fun(options: proa.scope_options): proa.scope
+function proa.scope(fn, options) end
 
 --- Bound a function: when the time is up it is cancelled where it waits. If it
---- ends all the same, even late, its results count.
+--- ends all the same, even late, its results count. Limits nest: the outermost
+--- that is over wins, and each ends only what is inside it. Without a function:
+--- a limit for the rest of a block, as a `<close>` variable.
 ---@param seconds number
----@param fn fun(...): ...
+---@param fn? fun(...): ... given as nil it raises
 ---@param ... any its arguments
----@return any ... fn's results; nil, "timed out", "TIMEOUT"
+---@return any ... fn's results; nil, "timed out", "TIMEOUT"; without fn: a
+---  `proa.timeout`
 function proa.timeout(seconds, fn, ...) end
 
 --- The same, up to a time of `proa.now`'s clock.
 ---@param time number
----@param fn fun(...): ...
+---@param fn? fun(...): ... given as nil it raises
 ---@param ... any its arguments
----@return any ... fn's results; nil, "timed out", "TIMEOUT"
+---@return any ... fn's results; nil, "timed out", "TIMEOUT"; without fn: a
+---  `proa.timeout`
 function proa.deadline(time, fn, ...) end
 
 --- Run a function whose awaits no cancellation from outside reaches: for
@@ -186,9 +219,16 @@ function proa.deadline(time, fn, ...) end
 ---@return any ... fn's results
 function proa.shield(fn, ...) end
 
+--- Run a function at the end of a block, however that ends: for a `<close>`
+--- variable. It may await: it runs under a shield. An error in it replaces the
+--- one that left the block. It runs once.
+---@param fn fun(err: any) the error that left the block, or nil
+---@return any defer to be kept in a `<close>` variable
+function proa.defer(fn) end
+
 --- Is this caught error a cancellation? Whoever catches one cleans up and
 --- raises it again; it is raised again at the next await anyway.
----@param err any
+---@param err any a cancellation is a `proa.cancelled`, with its `reason`
 ---@return boolean
 function proa.is_cancelled(err) end
 

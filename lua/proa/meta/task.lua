@@ -14,7 +14,8 @@ function task:await(timeout) end
 
 --- Cancel it: an error is raised where it waits, at once or at its next await.
 --- An operation that has ended already delivers its result first.
----@param reason? string shown by tostring of the error
+---@param reason? string `reason` of the error, and in what awaiting it returns;
+---  the first one counts
 ---@return boolean live false: it had ended already
 function task:cancel(reason) end
 
