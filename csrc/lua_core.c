@@ -344,6 +344,7 @@ static int make_runtime(lua_State *L) {
   rt->on_error_ref = LUA_NOREF;
   list_init(&rt->signal_waiters);
   executor_init(rt);
+  peek_init(rt);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
   return 0;
 }
@@ -359,6 +360,7 @@ static void wait_lingering(struct proactor *p) {
 static int runtime_gc(lua_State *L) {
   struct runtime *rt = luaL_checkudata(L, 1, "proa.runtime");
   if (rt->closed) return 0;
+  peek_close(rt);
   if (!rt->open || forked(rt)) {
     rt->closed = true;
     return 0;
@@ -405,6 +407,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_testing(L);
   open_traceback(L);
   open_insight(L);
+  open_peek(L);
   open_task(L);
   open_cancel(L);
   open_timeout(L);

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include "lua_peek.h"
 #include "lua_task.h"
 #include "place.h"
 #include "proactor.h"
@@ -59,6 +60,7 @@ struct runtime {
   struct places places; /* that spawned tasks */
   char own[256];        /* how the sources of proa's own Lua files begin */
   size_t own_len;       /* 0: not known */
+  struct peek peek;
   /* signals */
   volatile sig_atomic_t interrupted;
   volatile sig_atomic_t pending[SIGNALS_MAX];
@@ -138,6 +140,7 @@ void open_report(lua_State *L);   /* on_error */
 void open_testing(lua_State *L);  /* the simulation */
 void open_traceback(lua_State *L);
 void open_insight(lua_State *L); /* tasks */
+void open_peek(lua_State *L);    /* dump_signal */
 void open_task(lua_State *L);
 void open_run(lua_State *L);       /* run, stop */
 void open_cancel(lua_State *L);    /* is_cancelled */

@@ -368,6 +368,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   int r = proactor_turn(&rt->proactor, idle ? until : 0);
   rt_tick(rt);
   signals_dispatch(rt);
+  if (rt->peek.asked) peek_answer(L, rt);
   rt->pumping = nested;
   rt->current = saved;
   rt->top = saved_top;
@@ -379,7 +380,7 @@ static int forced_message(lua_State *L) {
   if (lua_toboolean(L, 2))
     lua_pushliteral(L, "interrupted!");
   else
-    executor_push_dump(L, lua_touserdata(L, 1));
+    executor_push_deadlock(L, lua_touserdata(L, 1));
   return 1;
 }
 

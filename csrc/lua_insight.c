@@ -181,12 +181,10 @@ static void push_record(lua_State *L, struct task *t, bool traceback) {
   lua_setfield(L, -2, "traceback");
 }
 
-/* tasks([bare]) -> list of records of the live ones, oldest first; bare:
- * without tracebacks. Making one may collect garbage, whose finalisers may
- * spawn or end tasks, so the tasks are taken first. */
-static int l_tasks(lua_State *L) {
+/* Making a record may collect garbage, whose finalisers may spawn or end
+ * tasks, so the tasks are taken first. */
+static int push_records(lua_State *L, bool traceback) {
   struct runtime *rt = rt_get(L);
-  bool bare = lua_toboolean(L, 1);
   lua_settop(L, 0);
   lua_createtable(L, (int)rt->live, 0);
   lua_Integer n = 0;
@@ -196,14 +194,41 @@ static int l_tasks(lua_State *L) {
   }
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, 1, i);
-    push_record(L, lua_touserdata(L, 2), !bare);
+    push_record(L, lua_touserdata(L, 2), traceback);
     lua_rawseti(L, 1, i);
     lua_settop(L, 1);
   }
   return 1;
 }
 
+/* tasks() -> list of records of the live ones, oldest first */
+static int l_tasks(lua_State *L) {
+  return push_records(L, true);
+}
+
+/* tasks_bare(): the same without tracebacks, which are most of the work */
+static int l_tasks_bare(lua_State *L) {
+  return push_records(L, false);
+}
+
+/* main_record(): of the main chunk, with its traceback */
+static int l_main_record(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  struct task *root = &rt->root;
+  lua_createtable(L, 0, 8);
+  set_whole(L, "id", 0);
+  set_string(L, "status", task_state_name(root));
+  set_string(L, "spawned", "");
+  if (root->state == TASK_WAITING) set_wait(L, root);
+  task_push_traceback(L, root);
+  lua_setfield(L, -2, "traceback");
+  return 1;
+}
+
 void open_insight(lua_State *L) {
-  static const luaL_Reg functions[] = {{"tasks", l_tasks}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tasks", l_tasks},
+                                       {"tasks_bare", l_tasks_bare},
+                                       {"main_record", l_main_record},
+                                       {NULL, NULL}};
   add_functions(L, functions);
 }

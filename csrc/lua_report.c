@@ -1,4 +1,4 @@
-/* lua_report.c - what people are told: errors that nobody awaits, deadlocks.
+/* lua_report.c - what people are told of errors that nobody awaits.
  *
  * An error goes to the handler that on_error set, or to stderr with both
  * tracebacks. Decides nothing: who is told and when is in lua_executor.c.
@@ -52,28 +52,6 @@ void executor_report(lua_State *L, struct task *t) {
   const char *text = lua_tostring(L, -1);
   lua_writestringerror("proa: error in on_error: %s\n", text ? text : "?");
   lua_pop(L, 1);
-}
-
-/* -- a deadlock -- */
-
-void executor_push_dump(lua_State *L, struct runtime *rt) {
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "deadlock: every task waits for another, and nothing "
-                     "outside can wake one");
-  list_each(&rt->tasks, k) {
-    struct task *t = container_of(k, struct task, all);
-    char label[96], text[160];
-    task_label(t, label, sizeof label);
-    snprintf(text, sizeof text, "\n\ntask %s waits: %s\n", label,
-             t->state == TASK_WAITING ? t->wait.class->verb : "no");
-    luaL_addstring(&b, text);
-    if (t->co) {
-      luaL_traceback(L, t->co, NULL, 0);
-      luaL_addvalue(&b);
-    }
-  }
-  luaL_pushresult(&b);
 }
 
 /* -- what Lua sees -- */

@@ -261,8 +261,8 @@ void executor_shutdown(struct runtime *rt);
 /* Hand an error that nobody awaits to proa.on_error; error and traceback on
  * top of L, both taken. */
 void executor_report(lua_State *L, struct task *t);
-/* Push what keeps the program from going on: every task's traceback. */
-void executor_push_dump(lua_State *L, struct runtime *rt);
+/* Push what keeps the program from going on: who waits for whom. */
+void executor_push_deadlock(lua_State *L, struct runtime *rt);
 
 /* -- groups -- */
 

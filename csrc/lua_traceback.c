@@ -16,6 +16,7 @@ enum {
   FIRST_FRAMES = 12, /* shown of a deep stack, and */
   LAST_FRAMES = 10,
   PLACE_LEVELS = 16,   /* looked at for the line that spawns */
+  INNER_MAX = 64,      /* coroutines inside each other */
   SPAWNERS_MAX = 1000, /* live tasks looked at for one of that id */
 };
 
@@ -50,7 +51,11 @@ bool traceback_find_place(lua_State *L, const struct runtime *rt,
     if (!is_own(rt, ar)) return true;
     if (!first) first = i;
   }
-  return first && lua_getstack(L, first, ar) && lua_getinfo(L, "Sl", ar);
+  if (!first || !lua_getstack(L, first, ar)) return false;
+  lua_getinfo(L, "Sl", ar);
+  snprintf(ar->short_src, sizeof ar->short_src, "proa/%s",
+           ar->source + rt->own_len);
+  return true;
 }
 
 /* -- frames -- */
@@ -157,34 +162,45 @@ static bool push_global_name(lua_State *L) {
   return found;
 }
 
-/* "in function 'f'": the frame's function is on top, and taken. */
-static void push_function_name(lua_State *L, const struct runtime *rt,
-                               const lua_Debug *ar) {
-  if (push_global_name(L)) {
+/* "function 'f'": the frame's function is on top, and taken. What the runtime
+ * calls by itself, a hook or a function without a name, is NULL. */
+static const char *push_function_name(lua_State *L, const struct runtime *rt,
+                                      const lua_Debug *ar) {
+  bool own = ar->what[0] != 'C' && is_own(rt, ar);
+  if (own && strcmp(ar->namewhat, "hook") == 0) {
+    lua_pushnil(L);
+    lua_remove(L, -2);
+  } else if (push_global_name(L)) {
     lua_pushfstring(L, "function '%s'", lua_tostring(L, -1));
     lua_remove(L, -2);
+  } else if (own && ar->istailcall == 0 && !*ar->namewhat) {
+    lua_pushnil(L);
   } else if (*ar->namewhat) {
     lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
   } else if (*ar->what == 'm') {
     lua_pushliteral(L, "main chunk");
-  } else if (is_own(rt, ar)) {
+  } else if (own) {
     lua_pushfstring(L, "function <proa/%s:%d>", ar->source + rt->own_len,
                     ar->linedefined);
   } else if (*ar->what != 'C') {
     lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
   } else {
-    lua_pushliteral(L, "?");
+    lua_pushnil(L);
   }
+  return lua_tostring(L, -1);
 }
 
 static void add_frame(luaL_Buffer *b, const struct walk *w, int level) {
   lua_State *L = w->L;
   lua_Debug ar;
   lua_getstack(w->co, level, &ar);
-  lua_getinfo(w->co, "Slnf", &ar);
+  lua_getinfo(w->co, "Slntf", &ar);
   lua_xmove(w->co, L, 1);
-  push_function_name(L, w->rt, &ar);
-  const char *name = lua_tostring(L, -1);
+  const char *name = push_function_name(L, w->rt, &ar);
+  if (!name) {
+    lua_pop(L, 1);
+    return;
+  }
   if (ar.what[0] != 'C' && is_own(w->rt, &ar))
     lua_pushfstring(L, "\n\t[proa]: in %s", name);
   else if (ar.currentline > 0)
@@ -312,17 +328,28 @@ void traceback_push_running(lua_State *L, int level, struct task *t) {
   luaL_pushresult(&b);
 }
 
-/* The coroutine to start from: the code that runs is on `top`. */
+/* The coroutine to start from: of the task that runs it is L, which may be
+ * one inside its own. The main chunk's is the state's first. */
+static void add_task(lua_State *L, luaL_Buffer *b, struct task *t) {
+  const struct runtime *rt = t->rt;
+  bool runs = t == rt->current;
+  if (runs) add_frames(L, b, rt, L, 0);
+  if (task_is_root(t)) {
+    if (!runs || L != rt->L) add_frames(L, b, rt, rt->L, 0);
+  } else if (runs && t->co != L) {
+    add_frames(L, b, rt, t->co, 0);
+  } else if (!runs && t->co) {
+    add_coroutines(L, b, t, t->co, INNER_MAX);
+  }
+}
+
 void task_push_traceback(lua_State *L, struct task *t) {
   luaL_Buffer b;
   if (!begin(L, &b)) {
     lua_pushnil(L);
     return;
   }
-  if (t->state == TASK_RUNNING && t == t->rt->current)
-    add_frames(L, &b, t->rt, L, 0);
-  else if (t->co)
-    add_coroutines(L, &b, t, t->co, 64);
+  add_task(L, &b, t);
   if (!task_is_root(t)) add_descent(&b, t);
   luaL_pushresult(&b);
 }
@@ -334,7 +361,7 @@ void task_where(lua_State *L, struct task *t, char *into, size_t len) {
   into[0] = '\0';
   if (t->state == TASK_RUNNING && t == t->rt->current) co = L;
   if (!co) return;
-  for (int i = 0; co != L && i < 64 && (inner = inner_of(co, t)); i++)
+  for (int i = 0; co != L && i < INNER_MAX && (inner = inner_of(co, t)); i++)
     co = inner;
   for (int i = 0; lua_getstack(co, i, &ar); i++) {
     lua_getinfo(co, "Sl", &ar);

@@ -6,6 +6,7 @@
 local core = require "proa.core"
 local combine = require "proa.combine"
 local datagram = require "proa.datagram"
+local dump = require "proa.dump"
 local listener = require "proa.listener"
 local net = require "proa.net"
 local process = require "proa.process"
@@ -14,8 +15,10 @@ local stream = require "proa.stream"
 local proa = {
   -- running
   run = core.run, stop = core.stop, spawn = core.spawn,
-  tasks = core.tasks, current = core.current,
+  current = core.current,
   on_error = core.on_error, info = core.info, stats = core.stats,
+  -- insight
+  tasks = core.tasks, dump = dump.print,
   -- time
   sleep = core.sleep, yield = core.yield, now = core.now,
   interval = combine.interval,
@@ -46,14 +49,15 @@ local stock = {
 ---@param options { driver: "auto"|"uring"|"poll"|"sim"|nil, entries: integer?,
 ---  cq_entries: integer?, buffers: integer?, buffer_size: integer?,
 ---  memory: integer?, workers: integer?, seed: integer?,
----  patch_coroutines: boolean? }
+---  patch_coroutines: boolean?, dump_signal: "QUIT"|"USR1"|"USR2"|nil }
 --- patch_coroutines (default true): coroutine.resume, wrap and close let a
 --- coroutine inside a task await; false leaves the stock functions.
 function proa.setup(options)
   local rest = {}
   for key, value in pairs(options) do rest[key] = value end
-  rest.patch_coroutines = nil
+  rest.patch_coroutines, rest.dump_signal = nil, nil
   core.setup(rest)
+  if options.dump_signal then core.dump_signal(options.dump_signal) end
   if options.patch_coroutines == false then
     for name, fn in pairs(stock) do rawset(coroutine, name, fn) end
   end

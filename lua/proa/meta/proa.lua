@@ -72,6 +72,13 @@ function proa.spawn(fn, ...) end
 ---@return proa.task_record[]
 function proa.tasks() end
 
+--- Print the tasks that live as a table: what each waits for, since when, and
+--- below it its traceback. Tasks that wait for the like at the same line are
+--- shown as one. From another terminal: `setup { dump_signal = "QUIT" }`, then
+--- `kill -QUIT`.
+---@param file? { write: fun(self, text: string) } default: io.stderr
+function proa.dump(file) end
+
 --- The task whose code runs.
 ---@return proa.task? task nil in the main chunk
 function proa.current() end
@@ -97,6 +104,9 @@ function proa.on_error(fn) end
 ---@field seed? integer of the simulation; default: PROA_SIM_SEED
 ---@field patch_coroutines? boolean default true: coroutine.resume, wrap and
 ---  close let a coroutine inside a task await
+---@field dump_signal? "QUIT"|"USR1"|"USR2" prints `proa.dump()` from then on, in
+---  the loop, between two instructions of a task that does not let go of it,
+---  or when the C function that blocks it returns. Not one that is waited for
 
 --- Choose, before the first use of proa; afterwards it raises.
 ---@param options proa.setup_options unknown keys raise
