@@ -183,6 +183,31 @@ void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
   make_field_class(L, name, methods, meta, NULL);
 }
 
+/* Registry: record -> its userdata, weak. */
+static const char objects_key = 0;
+
+void object_register(lua_State *L, const void *record) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, record);
+  lua_pop(L, 1);
+}
+
+void object_push(lua_State *L, const void *record) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key);
+  lua_rawgetp(L, -1, record);
+  lua_remove(L, -2);
+}
+
+static void make_objects(lua_State *L) {
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
+}
+
 void release_anchor(void *arg, int anchor) {
   struct runtime *rt = arg;
   if (anchor && lua_checkstack(rt->L, 4))
@@ -397,6 +422,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return 1; /* required again: there is one runtime in a state */
   open_runtime(L);
+  make_objects(L);
   lua_newtable(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
@@ -412,6 +438,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_cancel(L);
   open_timeout(L);
   open_nursery(L);
+  open_local(L);
   open_coroutine(L);
   open_future(L);
   open_buffer(L);

@@ -50,6 +50,7 @@ struct runtime {
   bool settling; /* the root only waits for what closes */
   uint64_t settle_until;
   bool stopping;
+  bool locals;      /* a task-local has been made */
   int live_ref;     /* registry: tasks by slot, so that they stay alive */
   int slots;        /* ever used */
   int free_slot;    /* the table has the next one there; 0: none */
@@ -117,6 +118,12 @@ uint64_t opt_limit(lua_State *L, int arg);
 /* A full userdata of that metatable with one user value, zeroed. */
 void *new_object(lua_State *L, size_t size, const char *name, int uservalues);
 
+/* So that object_push finds it by its record: the userdata on top of L. The
+ * record is freed with it. */
+void object_register(lua_State *L, const void *record);
+/* Push the userdata of a record that was registered, else nil. */
+void object_push(lua_State *L, const void *record);
+
 /* Make a metatable: methods in __index, `meta` beside them. */
 void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
                 const luaL_Reg *meta);
@@ -146,6 +153,7 @@ void open_run(lua_State *L);       /* run, stop */
 void open_cancel(lua_State *L);    /* is_cancelled */
 void open_timeout(lua_State *L);   /* timeout, deadline, shield, defer */
 void open_nursery(lua_State *L);   /* scope */
+void open_local(lua_State *L);     /* task_local */
 void open_coroutine(lua_State *L); /* resume, wrap, close */
 void open_future(lua_State *L);
 void open_op(lua_State *L);

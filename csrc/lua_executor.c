@@ -167,7 +167,7 @@ static void note_watchers(struct task *t) {
 static int keep_group(lua_State *L) {
   struct task *t = lua_touserdata(L, 1);
   task_push(L, t);
-  group_push(L, t->group);
+  object_push(L, t->group);
   task_set_extra(L, -2, EXTRA_GROUP);
   return 0;
 }

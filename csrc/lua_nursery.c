@@ -89,7 +89,7 @@ void nursery_abandon(struct scope *s, struct runtime *rt, struct group *heir) {
 static int keep_failed(lua_State *L) {
   struct task *t = lua_touserdata(L, 1);
   struct nursery *n = nursery_of(t->group);
-  group_push(L, t->group);
+  object_push(L, t->group);
   if (n->collect) {
     lua_getiuservalue(L, -1, 1);
     task_push(L, t);
@@ -112,7 +112,7 @@ static void push_value(lua_State *L, struct task *t) {
 
 /* It only passes on the error that is raised already. */
 static bool same_failure(lua_State *L, struct task *t) {
-  group_push(L, t->group);
+  object_push(L, t->group);
   lua_getiuservalue(L, -1, 1);
   struct task *first = lua_touserdata(L, -1);
   bool same = false;
@@ -456,7 +456,7 @@ static struct nursery *new_nursery(lua_State *L, int options) {
     lua_newtable(L);
     lua_setiuservalue(L, -2, 1);
   }
-  group_register(L, &n->group);
+  object_register(L, &n->group);
   return n;
 }
 

@@ -15,9 +15,6 @@
 
 #define GROUP_CLASS "proa.group"
 
-/* Registry: struct group -> its userdata, weak. */
-static const char groups_key = 0;
-
 /* -- groups -- */
 
 void group_init(struct group *g) {
@@ -25,19 +22,6 @@ void group_init(struct group *g) {
   list_init(&g->members);
   list_init(&g->waiters);
   link_init(&g->main_end.link);
-}
-
-void group_register(lua_State *L, struct group *g) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, g);
-  lua_pop(L, 1);
-}
-
-void group_push(lua_State *L, struct group *g) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &groups_key);
-  lua_rawgetp(L, -1, g);
-  lua_remove(L, -2);
 }
 
 /* The innermost nursery that the running task is in, or its own group. */
@@ -179,7 +163,7 @@ static int run_fn(lua_State *L, struct task *me) {
   struct group *g = lua_newuserdatauv(L, sizeof *g, 0);
   group_init(g);
   luaL_setmetatable(L, GROUP_CLASS);
-  group_register(L, g);
+  object_register(L, g);
   lua_insert(L, 1);
   g->main = task_spawn(L, rt, nargs, g);
   g->main_end.wake = main_ended;
@@ -231,11 +215,5 @@ void open_run(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"run", l_run}, {"stop", l_stop}, {NULL, NULL}};
   make_class(L, GROUP_CLASS, none, meta);
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &groups_key);
   add_functions(L, functions);
 }

@@ -50,6 +50,11 @@ void scope_set_reason(lua_State *L, struct scope *s, int idx);
 void scope_push_cancelled(lua_State *L, struct scope *s, const char *what);
 void cancel_push_text(lua_State *L, int idx, const char *what);
 
+/* -- task-locals, lua_local.c -- */
+
+/* Give the new task on top of L what the running one has. */
+void locals_inherit(lua_State *L, struct task *t);
+
 /* -- nurseries, lua_nursery.c -- */
 
 /* run(fn, ...) inside a task; fn and its arguments are all there is on L. */

@@ -120,6 +120,7 @@ struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
     lua_pushvalue(L, -2);
     lua_setiuservalue(L, -2, 1);
   }
+  if (rt->locals) locals_inherit(L, t);
   anchor(L, t);
   lua_replace(L, -(nargs + 2));
   lua_pop(L, nargs);

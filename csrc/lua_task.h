@@ -79,6 +79,7 @@ enum scope_kind {
   SCOPE_LIMIT,   /* timeout, deadline */
   SCOPE_SHIELD,  /* nothing from outside reaches in */
   SCOPE_NURSERY, /* the body of proa.scope: what it spawns ends with it */
+  SCOPE_BINDING, /* a task-local has another value in it */
 };
 
 /* Something that can be cancelled as one. A stack, innermost first; all but a
@@ -118,6 +119,7 @@ struct task {
   bool looked_at;       /* select was watching when it failed */
   bool handler;         /* its failure is nobody's */
   bool child;           /* of a nursery, which takes its failure */
+  bool locals;          /* it has values of task-locals */
   bool rethrown;        /* the error that is raised next was caught above it */
   bool group_lost;      /* could not keep it when it failed */
   bool maybe_cancelled; /* some scope of it is, or was */
@@ -144,6 +146,7 @@ enum task_extra {
   EXTRA_TRACE, /* where its last error was raised, */
   EXTRA_ERROR, /* and that error */
   EXTRA_GROUP,
+  EXTRA_LOCALS, /* lua_local.c */
   EXTRA_NAME
 };
 
@@ -267,10 +270,6 @@ void executor_push_deadlock(lua_State *L, struct runtime *rt);
 /* -- groups -- */
 
 void group_init(struct group *g);
-/* So that group_push finds it: the userdata on top of L. */
-void group_register(lua_State *L, struct group *g);
-/* Push the userdata it is in, or nil for the root's. */
-void group_push(lua_State *L, struct group *g);
 /* Whose member becomes what is spawned now. */
 struct group *group_current(struct runtime *rt);
 void group_join(struct group *g, struct task *t);

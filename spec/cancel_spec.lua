@@ -30,15 +30,34 @@ describe("a cancellation", function()
     assert.is_false(proa.is_cancelled "cancelled")
   end)
 
-  it("carries the reason that was given", function()
-    local text
+  it("carries the reason that was given, the first one", function()
+    local err
     local task = proa.spawn(function()
-      text = tostring(select(2, pcall(proa.sleep, 3600)))
+      err = select(2, pcall(proa.sleep, 3600))
+      error(err, 0)
     end)
     helper.turns()
     task:cancel "not needed"
-    task:await()
-    assert.equal("cancelled: not needed", text)
+    task:cancel "too late to say"
+    local _, message, code = task:await()
+    assert.equal("cancelled: not needed", tostring(err))
+    assert.equal("not needed", err.reason)
+    assert.is_nil(err.anything)
+    assert.equal("the task was cancelled: not needed", message)
+    assert.equal("CANCELLED", code)
+  end)
+
+  it("without a reason has none", function()
+    local err
+    local task = proa.spawn(function()
+      err = select(2, pcall(proa.sleep, 3600))
+      error(err, 0)
+    end)
+    task:cancel()
+    assert.equal("the task was cancelled", select(2, task:await()))
+    assert.equal("cancelled", tostring(err))
+    assert.is_nil(err.reason)
+    assert.match("string expected", helper.error_of(task.cancel, task, {}))
   end)
 
   it("is raised only in the cancelled task", function()

@@ -75,7 +75,8 @@ local function existing()
     task = proa.spawn(function() end), future = proa.future(),
     buffer = proa.buffer(1), fd = from, proactor = proa.proactor.new(),
     datagram = proa.net.udp(), process = proa.process.spawn { "true" },
-    scope = proa.scope(), timeout = proa.timeout(1) }
+    scope = proa.scope(), timeout = proa.timeout(1),
+    task_local = proa.task_local() }
   for class, object in pairs(objects) do
     add("proa." .. class, methods(object))
     if methods(object).close then object:close() end

@@ -17,6 +17,7 @@ local proa = {
   run = core.run, stop = core.stop, spawn = core.spawn,
   current = core.current,
   on_error = core.on_error, info = core.info, stats = core.stats,
+  task_local = core.task_local,
   -- insight
   tasks = core.tasks, dump = dump.print,
   -- time

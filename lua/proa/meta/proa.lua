@@ -154,6 +154,12 @@ function proa.info() end
 ---@return proa.stats
 function proa.stats() end
 
+--- A value that each task has for itself and hands on to what it spawns: the
+--- number of a request, a logger, a user.
+---@param default? any what `get` returns where nothing was set
+---@return proa.task_local
+function proa.task_local(default) end
+
 -- -- time --
 
 --- Wait. 0 or less lets one turn of the loop pass.

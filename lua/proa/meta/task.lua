@@ -40,6 +40,28 @@ function task:background() end
 ---@return string? traceback nil when it has ended well
 function task:traceback() end
 
+--- A value that each task has for itself; made by `proa.task_local`. A task
+--- starts with what its spawner had when it spawned it; what it sets later is
+--- its own. The main chunk has values too.
+---@class proa.task_local
+local task_local = {}
+
+---@return any value of the running task, or the default
+function task_local:get() end
+
+--- Set it for the running task, and for what that spawns from now on.
+---@param value any nil is a value as well
+function task_local:set(value) end
+
+--- Run a function with another value, which is gone when it ends. A generator
+--- that yields inside takes the value along. Where an await would be refused,
+--- this is.
+---@param value any
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... fn's results
+function task_local:with(value, fn, ...) end
+
 --- A result that is not there yet: of an operation (`proa.op`), or set by hand
 --- (`proa.future`).
 ---@class proa.future
