@@ -368,6 +368,7 @@ static int make_runtime(lua_State *L) {
   rt->live_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   rt->on_error_ref = LUA_NOREF;
   list_init(&rt->signal_waiters);
+  list_init(&rt->signal_watches);
   executor_init(rt);
   peek_init(rt);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
@@ -451,6 +452,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_listener(L);
   open_proactor(L);
   open_signal(L);
+  open_signal_each(L);
   open_process(L);
   open_process_stdio(L);
   open_select(L);

@@ -66,7 +66,11 @@ struct runtime {
   volatile sig_atomic_t interrupted;
   volatile sig_atomic_t pending[SIGNALS_MAX];
   volatile sig_atomic_t signalled; /* some came since the loop looked */
-  struct list signal_waiters;      /* struct waiter */
+  volatile sig_atomic_t unseen;    /* a SIGINT that nobody has taken */
+  struct list signal_waiters;      /* struct waiter: in signal.wait */
+  struct list signal_watches;      /* struct signal_watch.link */
+  bool signal_waited[SIGNALS_MAX]; /* by signal.wait, some time */
+  bool signal_kept[SIGNALS_MAX];   /* came, for the next signal.wait */
   size_t told_bytes;               /* to the collector */
 };
 
@@ -166,6 +170,7 @@ void open_seam(lua_State *L);
 void open_listener(lua_State *L);
 void open_proactor(lua_State *L);
 void open_signal(lua_State *L);
+void open_signal_each(lua_State *L);
 void open_process(lua_State *L);
 void open_process_stdio(lua_State *L);
 void open_select(lua_State *L);

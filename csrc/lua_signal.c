@@ -3,7 +3,8 @@
  * A handler only counts, wakes the loop, and for SIGINT hooks the coroutine
  * that runs, as the stock interpreter does; everything else happens in the
  * loop. Handlers are the process's: they serve the runtime that pumped or
- * waited last, and what was there before is put back.
+ * waited last, and what was there before is put back when nobody wants the
+ * signal any more. Iterating over them: lua_signal_each.c.
  *
  * SPDX-License-Identifier: MIT */
 #include <signal.h>
@@ -14,7 +15,8 @@
 
 static struct runtime *volatile served;
 static struct sigaction before[SIGNALS_MAX];
-static bool installed[SIGNALS_MAX], waited[SIGNALS_MAX];
+static bool installed[SIGNALS_MAX];
+static volatile sig_atomic_t wanted[SIGNALS_MAX]; /* by how many */
 
 /* -- handlers: async-signal-safe only -- */
 
@@ -37,8 +39,9 @@ static void on_signal(int signal) {
   struct runtime *rt = served;
   if (!rt || !rt->open) return;
   lua_State *running = rt->top;
-  bool interrupt = signal == SIGINT && (!waited[SIGINT] || rt->pending[SIGINT]);
-  if (waited[signal]) rt->pending[signal] = rt->signalled = 1;
+  bool interrupt = signal == SIGINT && (!wanted[SIGINT] || rt->unseen);
+  if (wanted[signal]) rt->pending[signal] = rt->signalled = 1;
+  if (wanted[signal] && signal == SIGINT) rt->unseen = 1;
   if (interrupt) {
     rt->interrupted = 1;
     if (running) signals_interrupt(rt, running);
@@ -75,70 +78,128 @@ void signals_pump_begin(struct runtime *rt) {
 
 void signals_pump_end(struct runtime *rt) {
   (void)rt;
-  if (!waited[SIGINT]) restore(SIGINT);
+  if (!wanted[SIGINT]) restore(SIGINT);
 }
 
-/* -- waiting for signals -- */
+/* -- who wants which -- */
 
-static void wait_for(struct runtime *rt, int signal) {
+void signal_want(struct runtime *rt, int signal) {
   served = rt;
-  if (waited[signal]) return;
+  if (wanted[signal]++) return;
   if (installed[signal]) restore(signal);
   install(signal, on_signal, SA_RESTART);
-  waited[signal] = true;
 }
 
-/* From the loop, once for what has come: whoever waits looks whether it is
- * theirs. What is nobody's stays pending for the next who asks. */
+void signal_unwant(struct runtime *rt, int signal) {
+  if (--wanted[signal]) return;
+  restore(signal);
+  if (signal == SIGINT && rt->pumping) signals_pump_begin(rt);
+}
+
+void signal_seen(struct runtime *rt, int signal) {
+  if (signal == SIGINT) rt->unseen = 0;
+}
+
+int signal_check_wanted(lua_State *L, int arg) {
+  int signal = signal_check(L, arg);
+  struct sigaction now;
+  bool fault = signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE ||
+               signal == SIGILL;
+  bool ours = sigaction(signal, NULL, &now) == 0;
+  if (signal == SIGKILL || signal == SIGSTOP || fault || !ours)
+    luaL_argerror(L, arg, "this signal cannot be waited for");
+  return signal;
+}
+
+/* From the loop, once for what has come: everybody who wants it gets it. What
+ * nobody takes now stays for the next who asks. */
 void signals_dispatch(struct runtime *rt) {
   if (!rt->signalled) return;
   rt->signalled = 0; /* before looking: a later one sets it again */
+  for (int i = 1; i < SIGNALS_MAX; i++) {
+    if (!rt->pending[i]) continue;
+    rt->pending[i] = 0;
+    rt->signal_kept[i] = rt->signal_waited[i];
+    signals_came(rt, i);
+  }
   waiter_wake_all(&rt->signal_waiters);
 }
+
+/* -- wait -- */
 
 static const struct wait_class waits_signal = {.verb = "signal",
                                                .external = true};
 
-static int signal_go(lua_State *L);
+/* The stack: the names, the absolute limit on top. */
+static int wait_go(lua_State *L);
 
-static int signal_k(lua_State *L, int status, lua_KContext ctx) {
+static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  await_end(L);
-  return signal_go(L);
+  if (await_end(L) == WAIT_TIMEOUT)
+    return push_fail(L, "signal: timed out", "TIMEOUT");
+  return wait_go(L);
 }
 
-static const char *take_pending(lua_State *L, struct runtime *rt) {
-  int top = lua_gettop(L);
-  for (int i = 1; i <= top; i++) {
+/* Push the first that has come, as it was written. */
+static bool take_kept(lua_State *L, struct runtime *rt) {
+  signals_dispatch(rt);
+  int names = lua_gettop(L) - 1;
+  for (int i = 1; i <= names; i++) {
     int signal = signal_check(L, i);
-    if (!rt->pending[signal]) continue;
-    rt->pending[signal] = 0;
-    return lua_tostring(L, i);
+    if (!rt->signal_kept[signal]) continue;
+    rt->signal_kept[signal] = false;
+    signal_seen(rt, signal);
+    lua_pushvalue(L, i);
+    return true;
   }
-  return NULL;
+  return false;
 }
 
-static int signal_go(lua_State *L) {
+static int wait_go(lua_State *L) {
   struct task *t = await_begin(L);
-  const char *name = take_pending(L, t->rt);
-  if (name) {
-    lua_pushstring(L, name);
-    return 1;
-  }
+  if (take_kept(L, t->rt)) return 1;
   list_push(&t->rt->signal_waiters, &t->wait.waiter.link);
-  return await_yield(L, t, &waits_signal, NULL, NEVER_NS, 0, signal_k);
+  return await_yield(L, t, &waits_signal, NULL, (uint64_t)lua_tointeger(L, -1),
+                     0, wait_k);
 }
 
-/* signal_wait(name, ...) -> the name that came. From the first call on these
- * signals no longer have their default effect. */
+/* {timeout =} on top, taken; NEVER_NS without one. */
+static uint64_t take_limit(lua_State *L) {
+  if (!lua_istable(L, -1)) return NEVER_NS;
+  uint64_t limit = NEVER_NS;
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (strcmp(key, "timeout") != 0)
+      luaL_error(L, "signal: unknown option '%s'", key);
+    if (!lua_isnumber(L, -1))
+      luaL_error(L, "signal: a limit is a number of seconds");
+    limit = ns_from_seconds(lua_tonumber(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return limit;
+}
+
+/* signal_wait(name, ...[, {timeout =}]) -> the name that came | nil, message,
+ * TIMEOUT. From the first call on these signals no longer have their default
+ * effect, so that none is lost between two calls. */
 static int l_wait(lua_State *L) {
   struct runtime *rt = rt_open(L);
-  int top = lua_gettop(L);
-  luaL_argcheck(L, top >= 1, 1, "name of a signal expected");
-  for (int i = 1; i <= top; i++) signal_check(L, i);
-  for (int i = 1; i <= top; i++) wait_for(rt, signal_check(L, i));
-  return signal_go(L);
+  uint64_t limit = take_limit(L);
+  int names = lua_gettop(L);
+  luaL_argcheck(L, names >= 1, 1, "name of a signal expected");
+  luaL_checkstack(L, 4, NULL);
+  for (int i = 1; i <= names; i++) signal_check_wanted(L, i);
+  for (int i = 1; i <= names; i++) {
+    int signal = signal_check(L, i);
+    if (!rt->signal_waited[signal]) signal_want(rt, signal);
+    rt->signal_waited[signal] = true;
+  }
+  lua_pushinteger(L, (lua_Integer)await_until(rt, limit));
+  return wait_go(L);
 }
 
 /* -- SIGPIPE: a write to a closed pipe is an error, not the end. A handler
@@ -153,13 +214,12 @@ void signals_open(struct runtime *rt) {
 }
 
 void signals_close(struct runtime *rt) {
+  signals_forget(rt);
+  for (int i = 1; i < SIGNALS_MAX; i++)
+    if (rt->signal_waited[i]) signal_unwant(rt, i);
   if (served != rt) return;
   served = NULL;
-  for (int i = 1; i < SIGNALS_MAX; i++) {
-    if (i == SIGPIPE) continue; /* other states may rely on it */
-    restore(i);
-    waited[i] = false;
-  }
+  if (!wanted[SIGINT]) restore(SIGINT); /* SIGPIPE: others may rely on it */
 }
 
 void open_signal(lua_State *L) {

@@ -75,6 +75,7 @@ local function existing()
     task = proa.spawn(function() end), future = proa.future(),
     buffer = proa.buffer(1), fd = from, proactor = proa.proactor.new(),
     datagram = proa.net.udp(), process = proa.process.spawn { "true" },
+    signals = proa.signal.each "USR1",
     scope = proa.scope(), timeout = proa.timeout(1),
     task_local = proa.task_local() }
   for class, object in pairs(objects) do

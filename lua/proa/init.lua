@@ -35,7 +35,7 @@ local proa = {
   -- the network, children, signals
   net = net,
   process = process,
-  signal = { wait = core.signal_wait },
+  signal = { wait = core.signal_wait, each = core.signal_each },
 }
 
 datagram.extend(core.datagram_methods)

@@ -99,8 +99,40 @@ function net.resolve(host, service) end
 local signal = {}
 
 --- Wait for one of some signals. From the first call on they no longer have
---- their default effect on the process.
----@param ... "HUP"|"INT"|"QUIT"|"TERM"|"USR1"|"USR2"|"CHLD"|"WINCH"|"ALRM"|"CONT"|"TSTP"
----  "SIGTERM" and the like are taken
----@return string name the one that came, as it was written here
+--- their default effect on the process; one that comes while nobody waits is
+--- kept for the next call.
+---@param ... string|integer|{ timeout: number? } "TERM", "SIGTERM", 15 ...; at
+---  last a limit in seconds. Not KILL and STOP, nor what faults raise
+---@return string|integer|nil name the one that came, as it was written here
+---@return string? message
+---@return string? code TIMEOUT
 function signal.wait(...) end
+
+--- Iterate over signals: `for name in proa.signal.each("HUP", "TERM") do`. From
+--- here until the loop is left, or the iterator closed, they have no effect of
+--- their own, also between two steps; then what was there before is put back.
+--- Every iterator gets every signal; of several of one kind that came before it
+--- was asked it gets one. With "INT", a second one before the first was taken
+--- interrupts as without it.
+---@param ... string|integer as of wait
+---@return proa.signals iterator an entry of select, too
+---@return nil
+---@return nil
+---@return proa.signals closing
+function signal.each(...) end
+
+--- Has <close> and __gc, which are close().
+---@class proa.signals
+---@overload fun(): string|integer|nil
+local signals = {}
+
+--- Wait for the next.
+---@param timeout? number seconds
+---@return string|integer|nil name as it was written
+---@return string? message
+---@return string? code TIMEOUT, CLOSED
+function signals:wait(timeout) end
+
+--- The signals have the effect again that they had. Waiters get CLOSED, loops
+--- end.
+function signals:close() end

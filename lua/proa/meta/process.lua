@@ -10,7 +10,7 @@
 local process = {}
 
 ---@alias proa.stdio_file { path: string, mode: string? }
----@alias proa.stdio_of "pipe"|"null"|"inherit"|string|integer|file*|proa.fd|proa.stream|proa.stdio_file
+---@alias proa.stdio_of string|integer|file*|proa.fd|proa.stream|proa.stdio_file
 ---  "pipe": a stream of ours, p.stdin, p.stdout or p.stderr; "null":
 ---  /dev/null; "inherit": this process's; "stdout" (for stderr): where stdout
 ---  goes; a path, with a slash in it: opened here, by waiting, for reading or
