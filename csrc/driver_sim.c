@@ -53,8 +53,9 @@ struct sim_op {
   struct deadline timer;    /* at the earliest of at_ns */
   struct sim_waiter waiter; /* parked at a socket, or outside */
   struct link due;
-  bool final; /* its last result is held */
-  int bid;    /* pool buffer of the last try, or -1 */
+  bool final;  /* its last result is held */
+  bool judged; /* whether its next result is to fail was asked already */
+  int bid;     /* pool buffer of the last try, or -1 */
   unsigned held_n;
   struct op_result held[HELD_MAX + 1]; /* in order; one place for the end */
 };
@@ -161,9 +162,30 @@ static int perform_select(struct sim_op *s) {
   return r;
 }
 
+/* Does it have a result now? Whatever fails, fails in place of one. */
+static bool is_ready(const struct sim_op *s) {
+  const struct op *op = s->op;
+  struct sim_sock *k = sim_sock_find(&s->sim->net, op_fd(op));
+  return !k || !interest_of(op) || sim_poll(k, interest_of(op));
+}
+
+/* 0, or the error that it meets instead of its result. Some of them are the
+ * end of the connection. */
+static int disturb(struct sim_op *s) {
+  struct sim_net *net = &s->sim->net;
+  if (s->judged || !is_ready(s)) return 0;
+  s->judged = true;
+  int r = sim_fault(net, s->op->class->name);
+  struct sim_sock *k = sim_sock_find(net, op_fd(s->op));
+  if (k && sim_fault_breaks(r)) sim_break(k);
+  return r;
+}
+
 static int perform(struct sim_op *s) {
   struct op *op = s->op;
   s->bid = -1;
+  int r = disturb(s);
+  if (r < 0) return r;
   if (op->class->flags & OP_SELECT) return perform_select(s);
   if (may_block(op)) return perform_real(s->sim, op);
   return op->class->perform(op, &s->sim->net.sys);
@@ -180,6 +202,7 @@ static void hold(struct sim_op *s, int res, bool more) {
       (uint16_t)((more ? RESULT_MORE : 0) | (buffer ? RESULT_BUFFER : 0));
   r->bid = buffer ? (uint16_t)s->bid : 0;
   s->bid = -1;
+  s->judged = false;
   if (!planned(s, STEP_HAND_OVER) && !link_listed(&s->due))
     plan(s, STEP_HAND_OVER, soon(s->sim));
 }
@@ -427,6 +450,14 @@ static uint64_t sim_now(struct driver *d) {
   return sim_of(d)->net.now_ns;
 }
 
+/* A close that fails has closed all the same: close(2). */
+static int perform_inline(struct sim *sim, struct op *op) {
+  int fault = sim_fault(&sim->net, op->class->name), r = 0;
+  if (!fault || op->class->flags & OP_LAST)
+    r = op->class->perform(op, &sim->net.sys);
+  return fault ? fault : r;
+}
+
 /* -- the driver's table -- */
 
 static int sim_submit(struct driver *d, struct op *op) {
@@ -438,7 +469,7 @@ static int sim_submit(struct driver *d, struct op *op) {
   if (sim->refused) return -EBUSY;
   sim->taken++;
   if (op->class->flags & OP_INLINE) {
-    driver_finish(d, op, op->class->perform(op, d->sys));
+    driver_finish(d, op, perform_inline(sim, op));
     return 0;
   }
   struct sim_op *s = sim_op_new(sim, op);

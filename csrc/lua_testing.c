@@ -38,6 +38,28 @@ static uint64_t knob_ns(lua_State *L, const char *key) {
   return ns_from_seconds(lua_tonumber(L, -1));
 }
 
+/* A number of seconds, or { least, most }. */
+static void knob_latency(lua_State *L, struct sim_knobs *k) {
+  if (lua_type(L, -1) != LUA_TTABLE) {
+    k->latency_min_ns = k->latency_max_ns = knob_ns(L, "latency");
+    return;
+  }
+  lua_rawgeti(L, -1, 1);
+  k->latency_min_ns = knob_ns(L, "latency");
+  lua_rawgeti(L, -2, 2);
+  k->latency_max_ns = knob_ns(L, "latency");
+  lua_pop(L, 2);
+  if (k->latency_max_ns < k->latency_min_ns)
+    luaL_error(L, "knobs: latency: the least comes before the most");
+}
+
+static uint32_t knob_loss(lua_State *L) {
+  lua_Number p = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : -1;
+  if (!(p >= 0 && p <= 0.9))
+    luaL_error(L, "knobs: loss: a number from 0 to 0.9 expected");
+  return (uint32_t)(p * 65536);
+}
+
 /* The value is on top. false: no such knob. */
 static bool set_knob(lua_State *L, const char *key, struct sim_knobs *k) {
   if (strcmp(key, "chaos") == 0)
@@ -52,6 +74,12 @@ static bool set_knob(lua_State *L, const char *key, struct sim_knobs *k) {
     k->done_max = knob_count(L, key, 1);
   else if (strcmp(key, "submissions") == 0)
     k->entries_max = knob_count(L, key, 1);
+  else if (strcmp(key, "latency") == 0)
+    knob_latency(L, k);
+  else if (strcmp(key, "loss") == 0)
+    k->loss = knob_loss(L);
+  else if (strcmp(key, "errors") == 0)
+    k->errors = knob_count(L, key, 0);
   else if (strcmp(key, "alone") == 0)
     k->alone = lua_toboolean(L, -1);
   else if (strcmp(key, "trace") == 0)

@@ -81,6 +81,8 @@ int sim_net_init(struct sim_net *net, uint64_t seed) {
   };
   list_init(&net->woken);
   list_init(&net->bound);
+  list_init(&net->partitions);
+  list_init(&net->rules);
   net->port_uses = calloc(SIM_PORT_LAST + 1, sizeof *net->port_uses);
   return net->port_uses ? 0 : -ENOMEM;
 }
@@ -89,6 +91,8 @@ void sim_net_deinit(struct sim_net *net) {
   for (uint32_t i = 0; i < net->sock_cap; i++)
     if (net->socks[i]) sim_close(net->socks[i]);
   assert(net->sock_n == 0);
+  sim_heal(net, NULL);
+  sim_rules_clear(net);
   heap_deinit(&net->events);
   free(net->socks);
   free(net->port_uses);
@@ -156,7 +160,12 @@ static struct sim_sock *sock_new(struct sim_net *net, int family, int type) {
   list_init(&k->waiters);
   list_init(&k->pending);
   list_init(&k->knocking);
-  if (sim_timer_add(net, &k->arrival) == 0) return k;
+  if (sim_timer_add(net, &k->arrival) < 0) {
+    free(k);
+    return NULL;
+  }
+  if (sim_wire_init(k) == 0) return k;
+  sim_timer_drop(net, &k->arrival);
   free(k);
   return NULL;
 }
@@ -169,6 +178,7 @@ static void sock_free(struct sim_sock *k) {
   if (k->port) k->net->port_uses[k->port]--;
   sim_path_drop(k);
   sim_timer_drop(k->net, &k->arrival);
+  sim_wire_deinit(k);
   free(k->in.bytes);
   free(k);
 }
@@ -277,7 +287,9 @@ static int connect_begin(struct sim_sock *k, const struct sockaddr *a,
   int r = sim_route(k, a, len);
   if (r < 0) return r;
   k->state = SIM_CONNECTING;
-  sim_timer_set(k->net, &k->arrival, k->net->now_ns + sim_delay_ns(k->net));
+  uint64_t at = sim_wire_connect_ns(k);
+  if (at != NEVER_NS) at += sim_delay_ns(k->net);
+  sim_timer_set(k->net, &k->arrival, at);
   return -EINPROGRESS;
 }
 

@@ -6,8 +6,9 @@
  * smaller ones are real, and its calls hand them to sys_posix. It knows no
  * ops: who waits for a socket leaves a struct sim_waiter there.
  * sim_net.c: the world, connections. sim_name.c: names. sim_path.c: those that
- * are paths. sim_sock.c: bytes and options. sim_dgram.c: datagrams.
- * sim_sys.c: all as a sys.h table.
+ * are paths. sim_sock.c: bytes and options. sim_wire.c: what is on its way.
+ * sim_dgram.c: datagrams. sim_fault.c: what fails. sim_sys.c: all as a sys.h
+ * table.
  * Next: driver_sim.c, which uses it.
  *
  * SPDX-License-Identifier: MIT */
@@ -30,16 +31,20 @@ enum {
 
 /* May be changed at any time. */
 struct sim_knobs {
-  unsigned chaos;        /* 0: at once, in order, in full; 1: the default;
-                            more: everything that goes wrong, more often */
-  uint64_t delay_max_ns; /* of one step of an op, in virtual time */
-  uint32_t buffer_bytes; /* SO_SNDBUF and SO_RCVBUF of new sockets */
-  uint32_t sockets_max;  /* open at once; beyond it, EMFILE */
-  unsigned done_max;     /* completion queue: results of one wait */
-  unsigned entries_max;  /* submission queue: ops between two waits */
-  bool alone;            /* nothing real will ever wake it: when nothing can
-                            happen any more, it is stuck (driver.h) */
-  bool trace;            /* every result to stderr */
+  unsigned chaos;          /* 0: at once, in order, in full; 1: the default;
+                              more: everything that goes wrong, more often */
+  uint64_t delay_max_ns;   /* of one step of an op, in virtual time */
+  uint32_t buffer_bytes;   /* SO_SNDBUF and SO_RCVBUF of new sockets */
+  uint32_t sockets_max;    /* open at once; beyond it, EMFILE */
+  unsigned done_max;       /* completion queue: results of one wait */
+  unsigned entries_max;    /* submission queue: ops between two waits */
+  uint64_t latency_min_ns; /* of a packet, there */
+  uint64_t latency_max_ns;
+  uint32_t loss;   /* of 65536 packets */
+  unsigned errors; /* an op fails once in so many times; 0: never */
+  bool alone;      /* nothing real will ever wake it: when nothing can
+                      happen any more, it is stuck (driver.h) */
+  bool trace;      /* every result to stderr */
 };
 
 struct sim_net;
@@ -55,6 +60,20 @@ struct sim_waiter {
 struct sim_queue {
   unsigned char *bytes;
   size_t cap, head, len;
+};
+
+/* On its way to a socket (sim_wire.c). */
+enum sim_packet_kind {
+  SIM_DATA,
+  SIM_FIN,    /* nothing comes after it */
+  SIM_CLOSED, /* the other end is gone */
+  SIM_RESET,  /* ... and did not read all */
+};
+
+struct sim_packet {
+  uint64_t at_ns; /* lands then */
+  size_t len;     /* DATA: bytes of the receiver's queue */
+  enum sim_packet_kind kind;
 };
 
 struct sim_option {
@@ -98,12 +117,18 @@ struct sim_sock {
   bool told; /* connect(2) has returned 0 once */
 
   /* CONNECTED */
-  struct sim_sock *peer;
+  struct sim_sock *peer; /* NULL: closed; `hung` says whether it is known */
   struct sim_queue in;
-  bool eof;      /* nothing comes after `in` */
-  bool in_shut;  /* shutdown(SHUT_RD) */
-  bool out_shut; /* shutdown(SHUT_WR) */
-  bool reset;    /* the peer has broken the connection */
+  size_t landed;             /* of `in`: the rest is on its way */
+  struct sim_packet *flight; /* in order; the last bytes of `in` are theirs */
+  unsigned flight_n, flight_cap;
+  struct deadline landing; /* of the first; set from birth to death */
+  size_t unheard;          /* bytes sent to a peer that is gone */
+  bool hung;               /* knows that the peer is gone */
+  bool eof;                /* nothing comes after `in` */
+  bool in_shut;            /* shutdown(SHUT_RD) */
+  bool out_shut;           /* shutdown(SHUT_WR) */
+  bool reset;              /* the peer has broken the connection */
 
   /* SOCK_DGRAM: FRESH for ever; connected when `remote` or `peer` is set */
   int type;
@@ -126,9 +151,12 @@ struct sim_net {
   struct sim_sock **socks; /* by fd - SIM_FD_BASE; NULL: free */
   uint32_t sock_cap, sock_n, free_from; /* below free_from none is free */
   uint16_t port_next;
-  uint16_t *port_uses; /* by port */
-  uint64_t hash;       /* of all results, in order: two runs are the same */
-  uint64_t results;    /* how many */
+  uint16_t *port_uses;    /* by port */
+  struct list partitions; /* sim_wire.c */
+  struct list rules;      /* sim_fault.c */
+  uint64_t failed;        /* results that were made to fail */
+  uint64_t hash;          /* of all results, in order: two runs are the same */
+  uint64_t results;       /* how many */
 };
 
 extern const struct sys_class sys_sim;
@@ -157,6 +185,34 @@ void sim_timer_set(struct sim_net *net, struct deadline *d, uint64_t at_ns);
 void sim_timer_drop(struct sim_net *net, struct deadline *d);
 /* Fire one timer that is due; false: none is. */
 bool sim_timer_fire(struct sim_net *net);
+
+/* -- the wire -- */
+
+int sim_wire_init(struct sim_sock *k);
+void sim_wire_deinit(struct sim_sock *k);
+/* Room for bytes to be sent to k; -ENOBUFS. */
+int sim_wire_reserve(struct sim_sock *k);
+/* To k; DATA: len bytes that were put into its queue, room was reserved. */
+void sim_wire_send(struct sim_sock *k, enum sim_packet_kind kind, size_t len);
+/* When a connect that starts now is answered. */
+uint64_t sim_wire_connect_ns(const struct sim_sock *k);
+/* Nothing passes between this address and its peers until then. -ENOMEM. */
+int sim_partition(struct sim_net *net, const struct address *a,
+                  uint64_t until_ns);
+/* End those of the address, or all (NULL). */
+void sim_heal(struct sim_net *net, const struct address *a);
+
+/* -- faults -- */
+
+enum { SIM_OP_NAME_MAX = 24 };
+
+/* 0, or the error that this op or call meets now; asked once for each. */
+int sim_fault(struct sim_net *net, const char *op);
+bool sim_fault_breaks(int err);
+/* The nth from now on fails, and so many in all. -ENOMEM. */
+int sim_rule_add(struct sim_net *net, const char *op, int err, unsigned nth,
+                 unsigned times);
+void sim_rules_clear(struct sim_net *net);
 
 /* -- sockets -- */
 
@@ -227,6 +283,8 @@ int sim_shutdown(struct sim_sock *k, int how);
 int sim_poll(const struct sim_sock *k, short events);
 /* The other end is closed; `broken`: with bytes it never read. */
 void sim_hang_up(struct sim_sock *k, bool broken);
+/* The connection is no more, for either end. */
+void sim_break(struct sim_sock *k);
 /* The pending error, negative, and forget it. */
 int sim_error_take(struct sim_sock *k);
 

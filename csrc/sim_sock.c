@@ -84,17 +84,18 @@ static int recv_empty(struct sim_sock *k) {
   if (k->eof && !is_unix(k)) return 0;
   if (k->error) return sim_error_take(k);
   if (k->state != SIM_CONNECTED) return is_unix(k) ? -EINVAL : -ENOTCONN;
-  return k->eof || k->in_shut || !k->peer ? 0 : -EAGAIN;
+  return k->eof || k->in_shut || k->hung ? 0 : -EAGAIN;
 }
 
 ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags) {
-  if (!k->in.len) return recv_empty(k);
-  n = min_size(n, k->in.len);
+  if (!k->landed) return recv_empty(k);
+  n = min_size(n, k->landed);
   if (!n) return 0;
   n = sim_part(k->net, n);
   queue_copy(&k->in, p, n);
   if (flags & MSG_PEEK) return (ssize_t)n;
   queue_drop(&k->in, n);
+  k->landed -= n;
   if (k->peer) sim_sock_wake(k->peer, POLLOUT);
   return (ssize_t)n;
 }
@@ -106,9 +107,14 @@ static size_t room_at_peer(const struct sim_sock *k) {
   return k->peer->in.len < cap ? cap - k->peer->in.len : 0;
 }
 
-/* Bytes for a peer that is gone: TCP takes them once, and only the answer
- * to them tells. */
+/* Bytes for a peer that is gone. As long as nobody knows, they fill the
+ * buffer; then TCP takes them once, and only the answer to them tells. */
 static ssize_t send_to_nobody(struct sim_sock *k, size_t n) {
+  if (!k->hung) {
+    n = min_size(n, k->sndbuf - min_size(k->sndbuf, k->unheard));
+    k->unheard += n;
+    return n ? (ssize_t)n : -EAGAIN;
+  }
   if (is_unix(k) || k->reset || !sim_chance(k->net, 2)) return -EPIPE;
   k->reset = true;
   return (ssize_t)n;
@@ -140,28 +146,33 @@ ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count) {
   if (!room) return -EAGAIN;
   n = sim_part(k->net, min_size(n, room));
   struct sim_queue *q = &k->peer->in;
-  r = queue_reserve(q, q->len + n);
+  r = sim_wire_reserve(k->peer);
+  if (r == 0) r = queue_reserve(q, q->len + n);
   if (r < 0) return r;
   for (size_t left = n; left > 0; v++) {
     size_t part = min_size(left, v->iov_len);
     queue_put(q, v->iov_base, part);
     left -= part;
   }
-  sim_sock_wake(k->peer, POLLIN);
+  sim_wire_send(k->peer, SIM_DATA, n);
   return (ssize_t)n;
 }
 
 /* -- the end -- */
 
-/* A reset that comes behind the peer's FIN is an EPIPE (tcp_reset). */
 void sim_hang_up(struct sim_sock *k, bool broken) {
-  if (broken) {
-    k->error = k->eof && !is_unix(k) ? EPIPE : ECONNRESET;
-    k->reset = true;
-  } else {
-    k->eof = true;
-  }
   k->peer = NULL;
+  sim_wire_send(k, broken ? SIM_RESET : SIM_CLOSED, 0);
+}
+
+/* An op is about to tell k's user why. */
+void sim_break(struct sim_sock *k) {
+  if (k->state != SIM_CONNECTED) return;
+  if (k->peer) sim_hang_up(k->peer, true);
+  k->peer = NULL;
+  k->landed = k->in.len = 0;
+  k->flight_n = 0;
+  k->eof = k->reset = k->hung = true;
   sim_sock_wake(k, POLLHUP);
 }
 
@@ -178,24 +189,30 @@ int sim_shutdown(struct sim_sock *k, int how) {
   if (k->state == SIM_LISTENING) return shutdown_listener(k, how);
   if (k->state != SIM_CONNECTED) return -ENOTCONN;
   if (k->reset && !is_unix(k)) return -ENOTCONN;
+  bool shut = k->out_shut;
   if (how != SHUT_WR) k->in_shut = true;
   if (how != SHUT_RD) k->out_shut = true;
-  if (k->peer && k->out_shut) k->peer->eof = true;
-  if (k->peer) sim_sock_wake(k->peer, POLLHUP);
+  if (k->peer && k->out_shut && !shut) sim_wire_send(k->peer, SIM_FIN, 0);
+  if (k->peer && is_unix(k)) sim_sock_wake(k->peer, POLLHUP);
   sim_sock_wake(k, POLLHUP);
   return 0;
 }
 
 /* -- readiness -- */
 
+/* May bytes be sent; the peer may be gone without our knowing it. */
+static bool room(const struct sim_sock *k) {
+  return k->peer ? room_at_peer(k) > 0 : k->unheard < k->sndbuf;
+}
+
 static int connected_events(const struct sim_sock *k) {
   int r = 0;
-  bool no_more = k->eof || k->in_shut || !k->peer;
-  if (k->in.len || no_more || k->error) r |= POLLIN;
+  bool no_more = k->eof || k->in_shut || k->hung;
+  if (k->landed || no_more || k->error) r |= POLLIN;
   if (no_more) r |= POLLRDHUP;
   if (k->error) r |= POLLERR;
   if (k->reset || (no_more && k->out_shut)) r |= POLLHUP;
-  if (!k->peer || k->out_shut || room_at_peer(k)) r |= POLLOUT;
+  if (k->hung || k->out_shut || room(k)) r |= POLLOUT;
   return r;
 }
 

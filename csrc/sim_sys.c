@@ -21,23 +21,29 @@ static struct sim_sock *sock(struct sys *s, int fd) {
 
 static int sys_socket(struct sys *s, int family, int type, int protocol) {
   (void)protocol;
-  return sim_socket(net_of(s), family, type);
+  int r = sim_fault(net_of(s), "socket");
+  return r < 0 ? r : sim_socket(net_of(s), family, type);
 }
 
 static int sys_pair(struct sys *s, int type, int fds[2]) {
-  return sim_pair(net_of(s), type, fds);
+  int r = sim_fault(net_of(s), "pair");
+  return r < 0 ? r : sim_pair(net_of(s), type, fds);
 }
 
 static int sys_bind(struct sys *s, int fd, const struct sockaddr *a,
                     socklen_t len) {
   if (!sim_owns_fd(fd)) return sys_posix.bind(s, fd, a, len);
   struct sim_sock *k = sock(s, fd);
+  int r = sim_fault(net_of(s), "bind");
+  if (r < 0) return r;
   return k ? sim_bind(k, a, len) : -EBADF;
 }
 
 static int sys_listen(struct sys *s, int fd, int backlog) {
   if (!sim_owns_fd(fd)) return sys_posix.listen(s, fd, backlog);
   struct sim_sock *k = sock(s, fd);
+  int r = sim_fault(net_of(s), "listen");
+  if (r < 0) return r;
   return k ? sim_listen(k, backlog) : -EBADF;
 }
 

@@ -45,9 +45,15 @@ end
 -- -- pairs of connected streams --
 
 local function listening(address)
-  local listener <close> = assert(proa.net.listen(address))
-  local a = assert(proa.net.connect(listener:address()))
-  return a, assert(listener:accept())
+  local listener <close>, message = proa.net.listen(address)
+  if not listener then return nil, message end
+  local a
+  a, message = proa.net.connect(listener:address())
+  if not a then return nil, message end
+  local b
+  b, message = listener:accept(60)
+  if not b then a:close() end
+  return b and a, b or message
 end
 
 local count = 0
@@ -68,10 +74,10 @@ local function framed(a, b)
   return frames.wrap(a), frames.wrap(b)
 end
 
---- Two connected streams of any kind.
+--- Two connected streams of any kind; nil and a message where ops may fail.
 function kit.pair(dice)
   local a, b = dice:pick(base)()
-  while dice:chance(4) do a, b = framed(a, b) end
+  while a and dice:chance(4) do a, b = framed(a, b) end
   return a, b
 end
 
@@ -163,6 +169,8 @@ end
 -- they will be.
 local methods = {
   function(_, conn, _, sent)
+    -- a part of a line at an end that came too early looks like a line
+    if sent.may_break then return conn:read "L" end
     local line, message, code = conn:read "l"
     return line and sent:line(line), message, code
   end,
@@ -239,7 +247,9 @@ local given_up = { TIMEOUT = true, CANCELLED = true, LIMIT = true, EOF = true }
 -- was sent. Whether the stream may have more; or nil, message, code.
 function kit.read(dice, conn, sent)
   local sinks = {}
-  local data, message, code = dice:pick(strikes)(dice, dice:pick(methods), dice,
+  -- a task of its own would fail unawaited when the stream is closed under it
+  local strike = dice(#strikes - (sent.may_break and 1 or 0))
+  local data, message, code = strikes[strike](dice, dice:pick(methods), dice,
     conn, sinks, sent)
   if sinks[1] then
     sinks[1]:close()

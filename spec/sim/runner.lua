@@ -20,7 +20,8 @@
 -- sim.kit has what programs share (kit.lua). sim:log("format", ...) prints with
 -- TRACE=1. sim.leave = true, set by the program, means that it left things
 -- open on purpose: the state is then closed around them. A program that
--- tolerates failing ops returns { run = function, errors = true } instead.
+-- tolerates failing ops returns { run = function, errors = true } instead; in
+-- some of its worlds, told by sim.errors, any op may then meet any error.
 -- Keep one below two milliseconds, its virtual time below some minutes, and
 -- let nothing depend on the order of pairs() or on addresses.
 -- SPDX-License-Identifier: MIT
@@ -69,11 +70,16 @@ local function roll(rng, tolerant)
     completions = rng:pick { 1, 2, 3, 8, 1024, 1024 },
     submissions = rng:pick { 1, 2, 4, 64, 1024, 1024 },
   }
-  if tolerant and rng:chance(2) then knobs.errors = rng:pick { 5, 20, 100 } end
+  if rng:chance(3) then
+    knobs.latency = rng:pick { 0.0001, { 0, 0.001 }, { 0.001, 0.2 } }
+  end
+  if rng:chance(5) then knobs.loss = rng:pick { 0.01, 0.1, 0.5 } end
+  if tolerant and rng:chance(3) then knobs.errors = rng:pick { 5, 20, 100 } end
   proa.setup { driver = "sim", seed = rng(1, 1 << 40),
     buffers = rng:pick { 1, 2, 4, 16, 64 },
     buffer_size = rng:pick { 16, 100, 1024, 4096 } }
   core.sim.knobs(knobs)
+  return knobs.errors ~= nil
 end
 
 --- pcall that keeps where an error came from.
@@ -91,9 +97,9 @@ return function(seed, names, only, trace, tell)
   tell(name)
   local program = require("spec.sim.programs." .. name)
   if type(program) == "function" then program = { run = program } end
-  roll(rng, program.errors)
+  local errors = roll(rng, program.errors)
   if trace then core.sim.knobs { trace = true } end
-  local sim = { kit = kit, seed = seed }
+  local sim = { kit = kit, seed = seed, errors = errors }
   function sim:log(...)
     if trace then
       io.stderr:write(("%12.6f ms  "):format(proa.now() * 1000),
@@ -120,6 +126,7 @@ return function(seed, names, only, trace, tell)
   if not ok then error(err, 0) end
   if reports[1] then error("nobody awaited:\n" .. reports[1], 0) end
   proa.on_error(report) -- the program may have had one, and kept things by it
+  core.sim.knobs { errors = 0 }
   if not sim.leave then drain() end
   if reports[1] then error("nobody awaited:\n" .. reports[1], 0) end
   local state = core.sim.state()

@@ -14,6 +14,7 @@ local allowed = { "is closed", "was closed", "in use by", "being read by",
 local function check_error(err)
   if proa.is_cancelled(err) then error(err, 0) end
   err = tostring(err)
+  if err:find("nterrupted", 1, true) then error(err, 0) end -- EINTR is ours
   for _, text in ipairs(allowed) do
     if err:find(text, 1, true) then return end
   end
@@ -48,6 +49,7 @@ local acts = {}
 
 function acts.pair(w)
   local a, b = w.kit.pair(w.rng)
+  if not a then return end
   w:keep(w.streams, a)
   w:keep(w.streams, b)
 end
@@ -160,6 +162,7 @@ end
 
 function acts.raw(w)
   local a, b = proa.fd.pair()
+  if not a then return end
   w:keep(w.futures, proa.op.recv(a, proa.buffer(100)))
   if w.rng:chance(2) then w:keep(w.futures, proa.op.send(b, "abc")) end
   if w.rng:chance(2) then a:close() end
@@ -203,7 +206,7 @@ local function live(w, depth)
   end
 end
 
-return function(rng, _, sim)
+local function run(rng, _, sim)
   local w = setmetatable({ rng = rng, kit = sim.kit, streams = {},
     listeners = {}, futures = {}, tasks = {}, addresses = {} }, world)
   -- a handler's errors are reported; those of the game are none
@@ -222,3 +225,5 @@ return function(rng, _, sim)
   if w.failed then error(w.failed, 0) end
   if rng:chance(4) then sim.leave = true end
 end
+
+return { run = run, errors = true }
