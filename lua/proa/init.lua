@@ -10,6 +10,7 @@ local dump = require "proa.dump"
 local listener = require "proa.listener"
 local net = require "proa.net"
 local process = require "proa.process"
+local serve_until = require "proa.serve_until"
 local stream = require "proa.stream"
 
 local proa = {
@@ -36,6 +37,7 @@ local proa = {
   net = net,
   process = process,
   signal = { wait = core.signal_wait, each = core.signal_each },
+  serve_until = serve_until,
 }
 
 datagram.extend(core.datagram_methods)

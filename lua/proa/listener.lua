@@ -69,9 +69,79 @@ local place = {
   end,
 }
 
+-- -- crew: who serves a listener's clients at the moment --
+
+-- { serving, n, list, room, idle }: calls of serve; handlers, those that wait
+-- for their turn too; records { task, stream, over } of them and of some that
+-- have ended, up to `room`; the future of who waits for the end of all.
+local crews = setmetatable({}, { __mode = "k" })
+
+local function crew_of(self)
+  local crew = crews[self]
+  if not crew then
+    crew = { serving = 0, n = 0, list = {}, room = 16 }
+    crews[self] = crew
+  end
+  return crew
+end
+
+local function crew_check(crew)
+  if crew.n > 0 or crew.serving > 0 or not crew.idle then return end
+  crew.idle:set(true)
+  crew.idle = nil
+end
+
+local membership = {
+  __close = function(member)
+    member.over, member.task, member.stream = true, nil, nil
+    member.crew.n = member.crew.n - 1
+    crew_check(member.crew)
+  end,
+}
+
+--- Those that have ended leave now and then, so that each costs the same.
+local function crew_add(crew, stream)
+  local list = crew.list
+  if #list >= crew.room then
+    local left = {}
+    for _, member in ipairs(list) do
+      if not member.over then left[#left + 1] = member end
+    end
+    list, crew.list, crew.room = left, left, math.max(16, 2 * #left)
+  end
+  local member = setmetatable({ crew = crew, stream = stream }, membership)
+  list[#list + 1], crew.n = member, crew.n + 1
+  return member
+end
+
+--- Close, and wait until serve has returned and all handlers have ended.
+---@param timeout number? seconds
+---@return boolean|nil drained, string? message, string? code TIMEOUT
+local function drain(self, timeout)
+  local crew = crew_of(self)
+  self:close()
+  if crew.n == 0 and crew.serving == 0 then return true end
+  crew.idle = crew.idle or core.future()
+  local done, _, code = crew.idle:await(timeout)
+  if done then return true end
+  return nil, ("drain: timed out, with %d being served"):format(crew.n), code
+end
+
+--- Close, cancel all handlers and drop their connections.
+local function abort(self)
+  self:close()
+  for _, member in ipairs(crew_of(self).list) do
+    if not member.over then
+      member.task:cancel()
+      member.stream:abort()
+    end
+  end
+end
+
 -- -- serve --
 
-local function handle(handler, stream, idle, room, turn)
+local function handle(member, handler, stream, idle, room, turn)
+  local _ <close> = member
   local conn <close> = core.served(stream)
   local _ <close> = room and setmetatable({ room = room, turn = turn }, place)
   if turn then turn:await() end
@@ -79,7 +149,13 @@ local function handle(handler, stream, idle, room, turn)
   handler(conn)
 end
 
-local serving = { __close = function(self) core.serve_end(self.listener) end }
+local serving = {
+  __close = function(self)
+    core.serve_end(self.listener)
+    self.crew.serving = self.crew.serving - 1
+    crew_check(self.crew)
+  end,
+}
 
 local known = { max = true, idle = true }
 
@@ -121,21 +197,26 @@ local function serve(self, handler, options)
   local room = options.max
     and { listener = self, max = options.max, running = 0, queue = {} }
   core.serve_begin(self)
-  local _ <close> = setmetatable({ listener = self }, serving)
+  local crew = crew_of(self)
+  crew.serving = crew.serving + 1
+  local _ <close> = setmetatable({ listener = self, crew = crew }, serving)
   while true do
     while room and room.running >= room.max and not self:closed() do
       core.serve_wait(self)
     end
     local stream = accept_lasting(self, core.serve_next, room ~= nil)
     if not stream then return end
-    core.spawn_handler(handle, handler, stream, idle, room,
-      room and enter(room))
+    local member = crew_add(crew, stream)
+    member.task = core.spawn_handler(handle, member, handler, stream, idle,
+      room, room and enter(room))
   end
 end
 
 function listener.extend(methods)
   methods.incoming = incoming
   methods.serve = serve
+  methods.drain = drain
+  methods.abort = abort
 end
 
 return listener

@@ -52,6 +52,17 @@ function listener:address() end
 --- removed if it is still the one that this listener made.
 function listener:close() end
 
+--- Close, and wait until `serve` has returned and every handler has ended.
+---@param timeout? number seconds
+---@return boolean? drained true
+---@return string? message "drain: timed out, with 3 being served"
+---@return string? code TIMEOUT; CANCELLED
+function listener:drain(timeout) end
+
+--- Close, cancel every handler of `serve` and drop its connection: the client
+--- sees a reset. Returns at once.
+function listener:abort() end
+
 --- How many clients are parked.
 ---@return integer
 function listener:parked() end

@@ -179,6 +179,18 @@ function proa.now() end
 ---@return fun(): integer count of periods that have passed
 function proa.interval(seconds) end
 
+--- Wait for a signal, then end servers: they are closed, and who is being
+--- served has time to end; a second signal, or the end of that time, ends all
+--- at once. The servers run elsewhere: listeners that a task serves, or whatever
+--- has `close()`; where a server has `drain()` that is waited for, where it has
+--- `abort()` that is called to end at once. The signals have no effect of their
+--- own meanwhile, and their former one afterwards.
+---@param names string|integer|(string|integer)[] "TERM", {"TERM", "INT"}
+---@param ... any servers; at last, if wanted, { drain = seconds }, default 30
+---@return string|integer name the first signal, as it was written
+---@return boolean drained all were served to the end
+function proa.serve_until(names, ...) end
+
 -- -- tasks that end together, cancelling --
 
 ---@class proa.scope_options
