@@ -23,6 +23,16 @@ struct lua_fd *check_fd(lua_State *L, struct proactor *p, int arg);
 /* Push an object for descriptor fd. -errno: nothing pushed, fd untouched. */
 int push_fd(lua_State *L, struct proactor *p, int fd, bool owned);
 
+/* The number of the descriptor that the value at arg has: an integer, an fd
+ * object, a stream, listener or socket of datagrams, a file of io.open, or
+ * whatever has a method fileno, getfd or pollfd. Raises; may run Lua code. */
+int check_fileno(lua_State *L, int arg);
+
+/* Push what a real descriptor is: a stream (a connected socket, a pipe), a
+ * listener, a socket of datagrams, else an fd object, which owns it. -errno:
+ * nothing pushed; it is closed or the caller's, as *taken tells. */
+int push_object(lua_State *L, struct proactor *p, int fd, bool *taken);
+
 /* Take the handle out of the object at arg: it counts as closed. */
 struct handle *take_fd(lua_State *L, int arg);
 

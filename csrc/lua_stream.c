@@ -364,6 +364,8 @@ void open_stream(lua_State *L) {
   add_functions(L, stream_write_methods);
   add_functions(L, stream_copy_methods);
   add_functions(L, stream_option_methods);
+  add_functions(L, stream_fds_methods);
   lua_setfield(L, -3, "stream_methods");
   lua_pop(L, 1);
+  open_stream_fds(L);
 }

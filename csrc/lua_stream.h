@@ -78,6 +78,7 @@ int push_pipe_stream(lua_State *L, struct proactor *p, struct handle *in,
                      struct handle *out);
 
 extern const luaL_Reg stream_read_methods[], stream_write_methods[],
-    stream_copy_methods[], stream_option_methods[];
+    stream_copy_methods[], stream_option_methods[], stream_fds_methods[];
+void open_stream_fds(lua_State *L);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "lua_buffer.h"
 #include "lua_net.h"
+#include "lua_select.h"
 #include "lua_udp.h"
 
 enum {
@@ -31,18 +32,18 @@ static uint64_t until(lua_State *L, const struct lua_udp *o, int arg,
 enum taking { TAKE_DATA, TAKE_FROM, TAKE_BATCH };
 
 /* Text of the sender; the last one's is kept, as most come in a row. */
-static void push_from(lua_State *L, struct lua_udp *o,
+static void push_from(lua_State *L, int idx, struct lua_udp *o,
                       const struct address *from) {
   char text[ADDRESS_TEXT_MAX];
   if (!from->len) {
     lua_pushnil(L);
   } else if (from->len == o->last.len &&
              memcmp(&from->at, &o->last.at, from->len) == 0) {
-    lua_getiuservalue(L, 1, 1);
+    lua_getiuservalue(L, idx, 1);
   } else {
     lua_pushlstring(L, text, address_format(from, text));
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, 1, 1);
+    lua_setiuservalue(L, idx, 1);
     o->last = *from;
   }
 }
@@ -58,13 +59,14 @@ static struct datagram *next_datagram(struct lua_udp *o) {
   return o->taking;
 }
 
-/* data[, from][, bytes of the whole] */
-static int push_datagram(lua_State *L, struct lua_udp *o, struct datagram *d,
+/* data[, from][, bytes of the whole]; the socket is at idx */
+static int push_datagram(lua_State *L, int idx, struct datagram *d,
                          bool with_from) {
+  struct lua_udp *o = lua_touserdata(L, idx);
   size_t len = d->len, full = d->full;
   struct address from = d->from;
   lua_pushlstring(L, (const char *)d->bytes, len);
-  if (with_from) push_from(L, o, &from);
+  if (with_from) push_from(L, idx, o, &from);
   taken(o, d);
   if (full == len) return 1 + with_from;
   lua_pushinteger(L, (lua_Integer)full);
@@ -72,10 +74,10 @@ static int push_datagram(lua_State *L, struct lua_udp *o, struct datagram *d,
 }
 
 /* { data =, from =, full = } on top of the stack. */
-static void push_entry(lua_State *L, struct lua_udp *o, struct datagram *d) {
+static void push_entry(lua_State *L, struct datagram *d) {
   lua_createtable(L, 0, 2);
   int entry = lua_gettop(L);
-  int n = push_datagram(L, o, d, true);
+  int n = push_datagram(L, 1, d, true);
   if (n == 3) lua_setfield(L, entry, "full");
   lua_setfield(L, entry, "from");
   lua_setfield(L, entry, "data");
@@ -87,7 +89,7 @@ static int push_batch(lua_State *L, struct lua_udp *o) {
   for (lua_Integer i = 1; i <= max; i++) {
     struct datagram *d = next_datagram(o);
     if (!d) break;
-    push_entry(L, o, d);
+    push_entry(L, d);
     lua_rawseti(L, -2, i);
   }
   return 1;
@@ -117,7 +119,7 @@ static int recv_go(lua_State *L, enum taking what) {
   struct task *me = o->rt->current;
   if (d && !await_budget(me)) return await_reschedule(L, me, what, recv_k);
   if (d && what == TAKE_BATCH) return push_batch(L, o);
-  if (d) return push_datagram(L, o, d, what == TAKE_FROM);
+  if (d) return push_datagram(L, 1, d, what == TAKE_FROM);
   int err = udp_take_error(o->u);
   if (err) return push_errno(L, "receive", err);
   struct task *t = await_begin(L);
@@ -154,6 +156,47 @@ static int l_recv_batch(lua_State *L) {
   luaL_argcheck(L, max >= 1, 2, "at least 1");
   return recv_begin(L, TAKE_BATCH, 3, max);
 }
+
+/* -- as an entry of select: recv_from -- */
+
+static bool select_ready(lua_State *L, int idx) {
+  struct lua_udp *o = udp_check(L, idx);
+  return !o->u || o->taking || udp_ready(o->u);
+}
+
+static void select_link(lua_State *L, int idx, struct looker *k) {
+  struct udp *u = udp_check(L, idx)->u;
+  list_push(&u->waiters, &k->waiter.link);
+  udp_receive(u);
+}
+
+static bool is_external(lua_State *L, int idx) {
+  (void)L;
+  (void)idx;
+  return true;
+}
+
+static void leave_select(lua_State *L, int idx, struct looker *k) {
+  struct udp *u = udp_check(L, idx)->u;
+  (void)k;
+  if (u) udp_pass_on(u);
+}
+
+static int select_take(lua_State *L, int idx, struct looker *k) {
+  struct lua_udp *o = udp_check(L, idx);
+  (void)k;
+  if (!o->u) return push_fail(L, "receive: the socket was closed", "CLOSED");
+  struct datagram *d = next_datagram(o);
+  if (d) return push_datagram(L, idx, d, true);
+  int err = udp_take_error(o->u);
+  return err ? push_errno(L, "receive", err) : -1;
+}
+
+static const struct select_class selects_datagram = {.ready = select_ready,
+                                                     .link = select_link,
+                                                     .external = is_external,
+                                                     .leave = leave_select,
+                                                     .take = select_take};
 
 /* -- sending -- */
 
@@ -395,4 +438,5 @@ void open_udp_io(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", sends_gc}, {NULL, NULL}};
   make_class(L, SENDS_CLASS, none, meta);
+  select_register(L, UDP_CLASS, &selects_datagram);
 }

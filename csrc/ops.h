@@ -25,17 +25,16 @@ extern const struct op_class op_send;         /* io: all of ptr */
 extern const struct op_class op_sendmsg;      /* arg.msg: all of it */
 extern const struct op_class op_send_to;      /* a datagram: message.h */
 extern const struct op_class op_recv_from;    /* one, into ptr */
-extern const struct op_class op_recvmsg_multi;  /* all, in pool buffers */
-extern const struct op_class op_recvmsg_stream; /* bytes, with descriptors */
-extern const struct op_class op_shutdown;       /* arg.how: SHUT_* */
-extern const struct op_class op_close;          /* ends the handle */
-extern const struct op_class op_read;           /* io, io.off */
-extern const struct op_class op_write;          /* io, io.off: all of it */
-extern const struct op_class op_readv;          /* arg.msg, io.off */
-extern const struct op_class op_writev;         /* arg.msg, io.off: all of it */
-extern const struct op_class op_fsync;          /* io.flags: data only */
-extern const struct op_class op_fstat;          /* of the handle */
-extern const struct op_class op_truncate;       /* io.off: the new length */
+extern const struct op_class op_recvmsg_multi; /* all, in pool buffers */
+extern const struct op_class op_shutdown;      /* arg.how: SHUT_* */
+extern const struct op_class op_close;         /* ends the handle */
+extern const struct op_class op_read;          /* io, io.off */
+extern const struct op_class op_write;         /* io, io.off: all of it */
+extern const struct op_class op_readv;         /* arg.msg, io.off */
+extern const struct op_class op_writev;        /* arg.msg, io.off: all of it */
+extern const struct op_class op_fsync;         /* io.flags: data only */
+extern const struct op_class op_fstat;         /* of the handle */
+extern const struct op_class op_truncate;      /* io.off: the new length */
 extern const struct op_class op_allocate;   /* io.off, io.count; flags: hole */
 extern const struct op_class op_flock;      /* io.flags: LOCK_* */
 extern const struct op_class op_copy_range; /* other to handle */

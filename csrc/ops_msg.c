@@ -105,7 +105,7 @@ static void recvmsg_multi_prep(struct op *op, struct io_uring_sqe *sqe) {
 }
 
 /* The driver points io at the buffer it took. */
-static int recvmsg_into(struct op *op, struct sys *sys, size_t *n) {
+static int recvmsg_multi_perform(struct op *op, struct sys *sys) {
   const struct msghdr *asked = op->arg.msg;
   size_t at = payload_at(asked);
   if (op->io.len < at) return -EFAULT;
@@ -124,13 +124,7 @@ static int recvmsg_into(struct op *op, struct sys *sys, size_t *n) {
             .payloadlen = (uint32_t)r,
             .flags = (uint32_t)m.msg_flags};
   memcpy(op->io.ptr, &h, sizeof h);
-  *n = (size_t)r;
   return (int)(at + min_size((size_t)r, iov.iov_len));
-}
-
-static int recvmsg_multi_perform(struct op *op, struct sys *sys) {
-  size_t n;
-  return recvmsg_into(op, sys, &n);
 }
 
 const struct op_class op_recvmsg_multi = {
@@ -141,23 +135,6 @@ const struct op_class op_recvmsg_multi = {
     .flags = OP_MULTISHOT | OP_SELECT | OP_FILLS,
     .prep = recvmsg_multi_prep,
     .perform = recvmsg_multi_perform,
-};
-
-/* Of a stream: no bytes are its end, and the last result. */
-static int recvmsg_stream_perform(struct op *op, struct sys *sys) {
-  size_t n;
-  int r = recvmsg_into(op, sys, &n);
-  return r < 0 || n > 0 ? r : 0;
-}
-
-const struct op_class op_recvmsg_stream = {
-    .name = "recvmsg_stream",
-    .args = {ARG_FD},
-    .value = VALUE_BYTES,
-    .interest = POLLIN,
-    .flags = OP_MULTISHOT | OP_SELECT | OP_FILLS,
-    .prep = recvmsg_multi_prep,
-    .perform = recvmsg_stream_perform,
 };
 
 /* -- what was received -- */

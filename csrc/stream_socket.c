@@ -3,7 +3,8 @@
  * A multishot receive is armed at the first read and kept armed; over the
  * quota it is cancelled and armed again when there is room, so late bytes stay
  * in their stream (O6). One send is under way, what comes meanwhile goes with
- * the next. Owns its handle and ops.
+ * the next. Over a Unix socket descriptors may pass (passing.h): then each
+ * receive is one of its own, with room for them. Owns its handle and ops.
  *
  * SPDX-License-Identifier: MIT */
 #include "stream_socket.h"
@@ -12,22 +13,27 @@
 #include <string.h>
 
 #include "fault.h"
+#include "message.h"
+#include "passing.h"
 
 enum { PRIVATE_CAP = 16 * 1024 };
 
 struct socket {
   struct stream stream;
-  struct handle *handle; /* NULL once it is closing for good */
-  struct op *recv;       /* armed, or NULL */
-  bool starved;          /* no bytes since it found the pool empty */
-  struct chunk *private; /* what a one-shot recv fills: the pool was empty */
-  struct op *send;       /* under way, or NULL */
+  struct handle *handle;   /* NULL once it is closing for good */
+  struct op *recv;         /* armed, or NULL */
+  bool starved;            /* no bytes since it found the pool empty */
+  struct chunk *private;   /* what a one-shot recv fills: the pool was empty */
+  struct op *send;         /* under way, or NULL */
+  struct passing *passing; /* NULL: no descriptors have passed */
+  struct passed *with;     /* those that go with `send` */
 };
 
 /* A send of several parts; the op's memory. */
 struct gather {
   struct msghdr msg;
   struct iovec iov[OUTQ_IOV_MAX];
+  unsigned char control[MESSAGE_CONTROL_MAX]; /* last: not always there */
 };
 
 static struct socket *socket_of(const struct stream *s) {
@@ -69,6 +75,10 @@ static void private_sink(struct op *op, const struct op_result *r) {
   struct chunk *c = k->private;
   k->private = NULL;
   k->recv = NULL;
+  if (op->class == &op_recv_from && r->res >= 0) {
+    struct message m = message_of_op(op, r->res);
+    passing_came(k->passing, &m);
+  }
   proactor_free(s->p, op);
   if (r->res > 0) {
     c->end = (uint32_t)r->res;
@@ -82,12 +92,35 @@ static void private_sink(struct op *op, const struct op_result *r) {
   if (r->res > 0) stream_came(s);
 }
 
+static bool passes_in(const struct socket *k) {
+  return k->passing && k->passing->wanted;
+}
+
+/* Room for descriptors behind what is asked. */
+static bool ask_control(struct op *op) {
+  struct incoming *in = calloc(1, sizeof *in + MESSAGE_CONTROL_MAX);
+  if (!in) return false;
+  in->msg.msg_control = in + 1;
+  in->msg.msg_controllen = MESSAGE_CONTROL_MAX;
+  op->memory = in;
+  return true;
+}
+
+static struct op *private_op(struct socket *k) {
+  bool passes = passes_in(k);
+  struct op *op = recv_op(k, passes ? &op_recv_from : &op_recv, private_sink);
+  if (!op || !passes || ask_control(op)) return op;
+  proactor_free(k->stream.p, op);
+  k->recv = NULL;
+  return NULL;
+}
+
 /* The pool was empty: one receive into memory of our own (O9), so that this
- * stream goes on whatever the others hold. */
+ * stream goes on whatever the others hold. Or descriptors may come. */
 static void arm_private(struct socket *k) {
   struct stream *s = &k->stream;
   struct chunk *c = chunk_new(s->in.pool, PRIVATE_CAP);
-  struct op *op = c ? recv_op(k, &op_recv, private_sink) : NULL;
+  struct op *op = c ? private_op(k) : NULL;
   if (!op) {
     if (c) chunk_free(s->in.pool, c);
     stream_end_in(s, -ENOMEM);
@@ -133,6 +166,7 @@ static void take_bytes(struct socket *k, const struct op_result *r) {
     k->starved = false;
     inq_add_buffer(&s->in, r->bid, (size_t)r->res);
     s->p->stats.bytes_in += (uint64_t)r->res;
+    if (k->passing) k->passing->came += (uint64_t)r->res;
   } else {
     pool_give(s->in.pool, r->bid);
   }
@@ -150,6 +184,10 @@ static void recv_sink(struct op *op, const struct op_result *r) {
 }
 
 static void arm(struct socket *k) {
+  if (passes_in(k)) {
+    arm_private(k);
+    return;
+  }
   struct op *op = recv_op(k, &op_recv_multi, recv_sink);
   if (op)
     proactor_submit(k->stream.p, op);
@@ -176,6 +214,8 @@ static void send_sink(struct op *op, const struct op_result *r) {
   bool all = n == op->io.len;
   bool ending = cut_off(k);
   k->send = NULL;
+  if (k->passing) passing_went(k->passing, k->with, n);
+  k->with = NULL;
   proactor_free(s->p, op);
   s->p->stats.bytes_out += n;
   if (!all && (r->res <= 0 || ending)) {
@@ -207,7 +247,8 @@ static struct op *send_parts(struct socket *k, const struct iovec *iov,
                              unsigned parts) {
   struct op *op = send_op(k, &op_sendmsg);
   struct gather *g = NULL;
-  if (op && !fault_point("send_parts")) op->memory = g = malloc(sizeof *g);
+  size_t size = k->with ? sizeof *g : offsetof(struct gather, control);
+  if (op && !fault_point("send_parts")) op->memory = g = malloc(size);
   if (!g) {
     if (op) proactor_free(k->stream.p, op);
     return NULL;
@@ -215,8 +256,27 @@ static struct op *send_parts(struct socket *k, const struct iovec *iov,
   memcpy(g->iov, iov, parts * sizeof *iov);
   g->msg = (struct msghdr){.msg_iov = g->iov, .msg_iovlen = parts};
   op->arg.msg = &g->msg;
+  if (k->with) {
+    g->msg.msg_control = g->control;
+    g->msg.msg_controllen =
+        message_put_fds(g->control, k->with->fds, k->with->n);
+  }
   for (unsigned i = 0; i < parts; i++) op->io.len += iov[i].iov_len;
   return op;
+}
+
+/* Not more than goes before the next descriptors. */
+static unsigned cut_parts(struct socket *k, struct iovec *iov, unsigned n) {
+  size_t left;
+  k->with = passing_due(k->passing, &left);
+  for (unsigned i = 0; i < n; i++) {
+    if (iov[i].iov_len >= left) {
+      iov[i].iov_len = left;
+      return i + 1;
+    }
+    left -= iov[i].iov_len;
+  }
+  return n;
 }
 
 static void socket_send(struct stream *s) {
@@ -224,7 +284,9 @@ static void socket_send(struct stream *s) {
   struct iovec iov[OUTQ_IOV_MAX];
   if (cut_off(k)) return;
   unsigned parts = outq_lend(&s->out, iov);
-  k->send = parts == 1 ? send_one(k, iov) : send_parts(k, iov, parts);
+  if (k->passing) parts = cut_parts(k, iov, parts);
+  k->send =
+      parts == 1 && !k->with ? send_one(k, iov) : send_parts(k, iov, parts);
   if (k->send)
     proactor_submit(s->p, k->send);
   else
@@ -242,6 +304,7 @@ static void closed_sink(struct op *op, const struct op_result *r) {
   struct socket *k = op->owner;
   (void)r;
   assert(!k->recv && !k->send && !k->private);
+  passing_free(k->passing);
   stream_free(&k->stream);
 }
 
@@ -287,4 +350,35 @@ struct stream *stream_over_socket(struct proactor *p, struct handle *h,
   k->handle = h;
   k->stream.outside = true;
   return &k->stream;
+}
+
+/* -- descriptors -- */
+
+struct passing *stream_passing(struct stream *s) {
+  if (s->transport != &socket_transport) return NULL;
+  struct socket *k = socket_of(s);
+  if (k->passing || !k->handle) return k->passing;
+  k->passing = passing_new();
+  if (!k->passing) return NULL;
+  k->passing->came = s->in.len;
+  return k->passing;
+}
+
+bool stream_is_socket(const struct stream *s) {
+  return s->transport == &socket_transport;
+}
+
+/* Counted from here: what is under way belongs to what has gone before. */
+int stream_pass_fds(struct stream *s, const int *fds, unsigned n) {
+  struct passing *g = stream_passing(s);
+  return g ? passing_send(g, g->gone + s->out.len, fds, n) : -ENOMEM;
+}
+
+/* A receive without room for descriptors ends; the next has it. */
+void stream_take_fds(struct stream *s, struct passing *g, unsigned max) {
+  struct socket *k = socket_of(s);
+  g->max = max;
+  if (g->wanted) return;
+  g->wanted = true;
+  if (k->recv) proactor_cancel(s->p, k->recv);
 }

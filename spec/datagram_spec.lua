@@ -154,6 +154,31 @@ describe("receiving", function()
       assert.equal("TIMEOUT", select(3, server:recv_batch(4, 0)))
     end)
 
+  it("is an entry of select, and what is not chosen stays", function()
+    local a <close> = assert(net.udp { bind = "127.0.0.1:0" })
+    local b <close> = assert(net.udp { bind = "127.0.0.1:0" })
+    local sender <close> = assert(net.udp())
+    assert.equal("timeout", (proa.select { a = a, b = b, timeout = 0.001 }))
+    local choosing = proa.spawn(proa.select, { a = a, b = b })
+    helper.turns()
+    sender:send_to("to b", b:address())
+    local name, data = choosing:await()
+    assert.equal("b", name)
+    assert.equal("to b", data)
+    sender:send_to("1", a:address())
+    sender:send_to("2", b:address())
+    local got = {}
+    for _ = 1, 2 do
+      local _, text = proa.select { a, b }
+      got[#got + 1] = text
+    end
+    table.sort(got)
+    assert.same({ "1", "2" }, got)
+    a:close()
+    assert.same({ "a", nil, "receive: the socket was closed", "CLOSED" },
+      { proa.select { a = a, b = b } })
+  end)
+
   it_on("ends when the socket is closed", function(server)
     local waiting = proa.spawn(server.recv_from, server)
     helper.turns()

@@ -1,5 +1,7 @@
---- Methods of streams that are made of reads: lines and chunks.
+--- Methods of streams that are made of others: lines, chunks, send_fds.
 -- SPDX-License-Identifier: MIT
+
+local core = require "proa.core"
 
 local stream = {}
 
@@ -27,7 +29,16 @@ local function chunks(self, max, timeout)
   return iterator(self.read_some, self, max, timeout)
 end
 
+--- Its turn and room are those of a write; the descriptors are duplicated then
+-- and go with the first byte.
+local function send_fds(self, data, ...)
+  local ok, message, code = self:write ""
+  if not ok then return nil, message, code end
+  return core.queue_fds(self, data, ...)
+end
+
 function stream.extend(methods)
+  methods.send_fds = send_fds
   methods.lines = lines
   methods.chunks = chunks
 end

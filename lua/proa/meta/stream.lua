@@ -164,10 +164,52 @@ function stream:timeout(limits) end
 ---@return proa.stream itself
 function stream:keep() end
 
+--- Over a Unix socket: write bytes, and with the first of them descriptors,
+--- which are duplicated at once, so that these may be closed. Its turn and its
+--- room are those of `write`.
+---@param data string at least one byte
+---@param ... integer|file*|userdata|table at most 253 of what has a descriptor
+---  (streams, listeners, datagrams, fd objects, files of io.open) or a method
+---  fileno, getfd or pollfd
+---@return proa.stream? itself
+---@return string? message
+---@return string? code EOPNOTSUPP: not a Unix socket, or simulated; EMFILE,
+---  EBADF, CLOSED ...
+function stream:send_fds(data, ...) end
+
+--- Over a Unix socket: from now on keep descriptors that come with the bytes,
+--- for `recv_fds`. Without it the kernel closes them. Call it before the first
+--- read, unless that is `recv_fds`, which does it.
+---@param max? integer how many may wait to be taken; default 64; what is over
+---  it is closed
+---@return proa.stream? itself
+---@return string? message
+---@return string? code EOPNOTSUPP: not a Unix socket, or simulated
+function stream:take_fds(max) end
+
+--- Wait for bytes, and take the descriptors that came with them, not later than
+--- with the first byte that they were sent with. They are the caller's to
+--- close; those that nobody takes are closed with the stream.
+---@param max? integer bytes; default 64 KiB
+---@param timeout? number seconds
+---@return string? bytes nil alone at end of stream
+---@return (proa.stream|proa.listener|proa.datagram|proa.fd)[]|string|nil what
+---  streams for connected sockets and pipes, fd objects for files; or the
+---  message
+---@return true|string|nil cut some were closed: over the limit, or out of
+---  descriptors; or the code
+function stream:recv_fds(max, timeout) end
+
+--- Over a Unix socket: who is at the other end, as of when it connected.
+---@return { pid: integer, uid: integer, gid: integer }? credentials
+---@return string? message
+---@return string? code EOPNOTSUPP: not a Unix socket
+function stream:credentials() end
+
 --- The value of a socket option, or set it. Names are the kernel's in lower
 --- case: nodelay (on by default), cork, quickack, keepalive, reuseaddr,
---- reuseport, broadcast, v6only, multicast_loop are booleans; keepidle, keepintvl, user_timeout are seconds; keepcnt, maxseg,
---- rcvbuf, sndbuf, priority, mark, ttl, tos, multicast_ttl integers; congestion
+--- reuseport, broadcast, v6only, multicast_loop are booleans; keepidle,
+--- keepintvl, user_timeout are seconds; keepcnt, maxseg, rcvbuf, sndbuf, priority, mark, ttl, tos, multicast_ttl integers; congestion
 --- a string; multicast_if the name of an interface, and can only be set; type,
 --- domain and error can only be read. An unknown name raises.
 ---@param name string

@@ -1,0 +1,156 @@
+/* lua_fileno.c - which descriptor a value has, and which object a descriptor
+ * becomes.
+ *
+ * The two directions at the border with other libraries and processes: what
+ * may be given where a descriptor is expected, and what one that was received
+ * is made into. Owns nothing.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "lua_fd.h"
+#include "lua_listener.h"
+#include "lua_net.h"
+#include "lua_stream.h"
+#include "lua_udp.h"
+
+/* -- from a value -- */
+
+static int no_descriptor(lua_State *L, int arg) {
+  return luaL_argerror(L, arg, "it has no descriptor");
+}
+
+static int closed(lua_State *L, int arg) {
+  return luaL_argerror(L, arg, "it is closed");
+}
+
+static int file_fileno(lua_State *L, int arg, const luaL_Stream *s) {
+  return s->closef ? fileno(s->f) : closed(L, arg);
+}
+
+/* Of our own objects; -1: it is none of them. */
+static int own_fileno(lua_State *L, int arg) {
+  struct lua_fd *fd = luaL_testudata(L, arg, FD_CLASS);
+  struct lua_listener *l = luaL_testudata(L, arg, LISTENER_CLASS);
+  struct lua_udp *u = luaL_testudata(L, arg, UDP_CLASS);
+  struct handle *h = NULL;
+  if (fd && !fd->handle) return closed(L, arg);
+  if (l && !l->l) return closed(L, arg);
+  if (u && !u->u) return closed(L, arg);
+  if (fd) h = fd->handle;
+  if (l) h = l->l->handle;
+  if (u) h = u->u->handle;
+  if (luaL_testudata(L, arg, STREAM_CLASS)) {
+    h = stream_handle(stream_check_open(L, arg)->s);
+    if (!h) return no_descriptor(L, arg);
+  }
+  return h ? h->fd : -1;
+}
+
+/* What a method of it says. */
+static int asked_fileno(lua_State *L, int arg) {
+  static const char *const names[] = {"fileno", "getfd", "pollfd", NULL};
+  bool indexable =
+      lua_istable(L, arg) || luaL_getmetafield(L, arg, "__index") != LUA_TNIL;
+  if (!indexable) return no_descriptor(L, arg);
+  for (int i = 0; names[i]; i++) {
+    lua_settop(L, lua_gettop(L));
+    if (lua_getfield(L, arg, names[i]) == LUA_TNIL) continue;
+    if (!lua_isfunction(L, -1)) continue;
+    lua_pushvalue(L, arg);
+    lua_call(L, 1, 1);
+    int ok;
+    lua_Integer n = lua_tointegerx(L, -1, &ok);
+    if (!ok || n < 0 || n > INT32_MAX) return no_descriptor(L, arg);
+    return (int)n;
+  }
+  return no_descriptor(L, arg);
+}
+
+int check_fileno(lua_State *L, int arg) {
+  if (lua_type(L, arg) == LUA_TNUMBER) {
+    lua_Integer n = luaL_checkinteger(L, arg);
+    luaL_argcheck(L, n >= 0 && n <= INT32_MAX, arg, "not a descriptor");
+    return (int)n;
+  }
+  int top = lua_gettop(L);
+  luaL_Stream *file = luaL_testudata(L, arg, LUA_FILEHANDLE);
+  if (file) return file_fileno(L, arg, file);
+  int n = own_fileno(L, arg);
+  if (n < 0) n = asked_fileno(L, arg);
+  lua_settop(L, top);
+  return n;
+}
+
+/* -- to an object -- */
+
+static int int_option(struct sys *sys, int fd, int name) {
+  int value = 0;
+  socklen_t len = sizeof value;
+  int r = sys->class->getopt(sys, fd, SOL_SOCKET, name, &value, &len);
+  return r < 0 ? r : value;
+}
+
+static bool has_peer(struct sys *sys, int fd) {
+  struct address a = {.len = sizeof a.at};
+  return sys->class->name(sys, fd, true, &a.at.any, &a.len) >= 0;
+}
+
+enum object { OBJECT_FD, OBJECT_STREAM, OBJECT_LISTENER, OBJECT_DATAGRAM };
+
+static enum object socket_object(struct sys *sys, int fd) {
+  int type = int_option(sys, fd, SO_TYPE);
+  if (type == SOCK_DGRAM) return OBJECT_DATAGRAM;
+  if (type != SOCK_STREAM) return OBJECT_FD;
+  if (int_option(sys, fd, SO_ACCEPTCONN) > 0) return OBJECT_LISTENER;
+  return has_peer(sys, fd) ? OBJECT_STREAM : OBJECT_FD;
+}
+
+/* A handle closes its descriptor when no object can be made for it. */
+static struct handle *handle_for(struct proactor *p, int fd, bool *taken,
+                                 int *r) {
+  struct handle *h = NULL;
+  *r = handle_open(p, fd, true, &h);
+  *taken = *r >= 0;
+  return h;
+}
+
+static int push_plain(lua_State *L, struct proactor *p, int fd, bool *taken) {
+  int r = push_fd(L, p, fd, true);
+  *taken = r >= 0;
+  return r;
+}
+
+static int push_socket(lua_State *L, struct proactor *p, int fd,
+                       enum object kind, bool *taken) {
+  static const struct unix_path none;
+  int r, family = int_option(proactor_sys(p), fd, SO_DOMAIN);
+  struct handle *h = handle_for(p, fd, taken, &r);
+  if (!h) return r;
+  if (kind == OBJECT_STREAM) return push_stream(L, p, h);
+  if (kind == OBJECT_LISTENER) return push_listener(L, p, h, &none);
+  return push_udp(L, p, h, family, 0, UDP_QUOTA);
+}
+
+/* A pipe by the directions that it is open for. */
+static int push_fifo(lua_State *L, struct proactor *p, int fd, bool *taken) {
+  int r, mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+  if (mode == O_RDWR) return push_plain(L, p, fd, taken);
+  struct handle *h = handle_for(p, fd, taken, &r);
+  if (!h) return r;
+  bool out = mode == O_WRONLY;
+  return push_pipe_stream(L, p, out ? NULL : h, out ? h : NULL);
+}
+
+int push_object(lua_State *L, struct proactor *p, int fd, bool *taken) {
+  struct stat st;
+  *taken = false;
+  if (fstat(fd, &st) < 0) return -errno;
+  if (S_ISFIFO(st.st_mode)) return push_fifo(L, p, fd, taken);
+  enum object kind =
+      S_ISSOCK(st.st_mode) ? socket_object(proactor_sys(p), fd) : OBJECT_FD;
+  return kind == OBJECT_FD ? push_plain(L, p, fd, taken)
+                           : push_socket(L, p, fd, kind, taken);
+}
