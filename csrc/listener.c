@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "errname.h"
 #include "fault.h"
 
 enum { BACKOFF_MS = 50 };
@@ -83,6 +84,11 @@ static bool passing(int res) {
 static void failed(struct listener *l, int res) {
   uint64_t at = ns_after(proactor_now(l->p), BACKOFF_MS * NS_PER_MS);
   l->err = res;
+  log_say(l->p->log,
+          LOG_ENTRY(.level = LOG_LEVEL_WARN, .event = "accept",
+                    .has_fd = true, .fd = l->handle->fd, .err = res),
+          "accepting has failed (%s); it is tried again in %d ms",
+          err_name(-res) ? err_name(-res) : "?", BACKOFF_MS);
   if (deadline_at(l->p, &l->backoff, at) == 0)
     waiter_wake_first(&l->waiters);
   else

@@ -74,6 +74,15 @@ static void choose_driver(struct runtime *rt) {
     rt->options.with.seed = strtoull(seed, NULL, 10);
 }
 
+static void say_driver(struct runtime *rt) {
+  const char *name = rt->proactor.driver->class->name;
+  const char *refused = rt->proactor.refused;
+  log_say(rt->proactor.log,
+          LOG_ENTRY(.level = refused[0] ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+                    .event = "driver", .driver = name),
+          "the driver is %s%s%s", name, refused[0] ? ": " : "", refused);
+}
+
 struct runtime *rt_open_now(lua_State *L) {
   struct runtime *rt = rt_get(L);
   if (rt->closed) luaL_error(L, "proa: this Lua state is closing");
@@ -87,6 +96,8 @@ struct runtime *rt_open_now(lua_State *L) {
   if (r < 0) open_failed(L, rt, r);
   rt->forks = atomic_load(&rt_forks);
   rt->open = true;
+  rt->proactor.log = lua_log_of(rt);
+  say_driver(rt);
   rt_tick(rt);
   malloc_hint_reuse();
   signals_open(rt);
@@ -371,6 +382,7 @@ static int make_runtime(lua_State *L) {
   list_init(&rt->signal_watches);
   executor_init(rt);
   peek_init(rt);
+  lua_log_init(rt);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
   return 0;
 }
@@ -387,6 +399,7 @@ static int runtime_gc(lua_State *L) {
   struct runtime *rt = luaL_checkudata(L, 1, "proa.runtime");
   if (rt->closed) return 0;
   peek_close(rt);
+  watchdog_close(rt);
   if (!rt->open || forked(rt)) {
     rt->closed = true;
     return 0;
@@ -400,6 +413,7 @@ static int runtime_gc(lua_State *L) {
   ptrmap_deinit(&rt->inner);
   ptrmap_deinit(&rt->detached);
   places_deinit(&rt->places);
+  lua_log_deinit(rt);
   rt->open = false;
   return 0;
 }
@@ -435,6 +449,8 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_traceback(L);
   open_insight(L);
   open_peek(L);
+  open_log(L);
+  open_watchdog(L);
   open_task(L);
   open_cancel(L);
   open_timeout(L);

@@ -15,8 +15,10 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include "lua_log.h"
 #include "lua_peek.h"
 #include "lua_task.h"
+#include "lua_watchdog.h"
 #include "place.h"
 #include "proactor.h"
 #include "ptrmap.h"
@@ -62,6 +64,9 @@ struct runtime {
   char own[256];        /* how the sources of proa's own Lua files begin */
   size_t own_len;       /* 0: not known */
   struct peek peek;
+  struct lua_log log;
+  struct watchdog *watchdog; /* or NULL */
+  atomic_uint beat;          /* odd while a task runs */
   /* signals */
   volatile sig_atomic_t interrupted;
   volatile sig_atomic_t pending[SIGNALS_MAX];
@@ -152,6 +157,8 @@ void open_testing(lua_State *L);  /* the simulation */
 void open_traceback(lua_State *L);
 void open_insight(lua_State *L); /* tasks */
 void open_peek(lua_State *L);    /* dump_signal */
+void open_log(lua_State *L);
+void open_watchdog(lua_State *L);
 void open_task(lua_State *L);
 void open_run(lua_State *L);       /* run, stop */
 void open_cancel(lua_State *L);    /* is_cancelled */

@@ -279,7 +279,9 @@ static void task_resume(lua_State *L, struct task *t) {
   t->awaiting = false;
   t->budget = 0;
   t->state = TASK_RUNNING;
+  beat(&rt->beat);
   int status = lua_resume(t->co, L, nargs, &nres);
+  beat(&rt->beat);
   rt->current = NULL;
   rt->top = NULL;
   after_resume(L, t, status, nres);
@@ -369,6 +371,7 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt_tick(rt);
   signals_dispatch(rt);
   if (rt->peek.asked) peek_answer(L, rt);
+  if (rt->log.n) lua_log_flush(L, rt);
   rt->pumping = nested;
   rt->current = saved;
   rt->top = saved_top;
@@ -475,9 +478,25 @@ static void shut_task(struct runtime *rt, struct task *t) {
   scope_abandon_all(t);
 }
 
+/* What nobody ended in time is told. */
+static void say_leaks(struct runtime *rt) {
+  struct log *log = lua_log_of(rt);
+  if (!log) return;
+  list_each(&rt->tasks, k) {
+    struct task *t = container_of(k, struct task, all);
+    char label[96];
+    task_label(t, label, sizeof label);
+    log_say(log,
+            LOG_ENTRY(.level = LOG_LEVEL_WARN, .event = "leak", .task = t->id),
+            "task %s had not ended when its Lua state was closed", label);
+  }
+  lua_log_flush(rt->L, rt);
+}
+
 void executor_shutdown(struct runtime *rt) {
   struct link *k;
   rt->current = NULL;
+  say_leaks(rt);
   while ((k = list_first(&rt->tasks)))
     shut_task(rt, container_of(k, struct task, all));
 }

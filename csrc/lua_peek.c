@@ -61,6 +61,7 @@ void peek_answer(lua_State *L, struct runtime *rt) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->peek.dump_ref);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) tell_error(L, "dump");
   }
+  if (asked & PEEK_HOG) watchdog_answer(L, rt);
 }
 
 /* -- the signal -- */

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "place.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "fault.h"
@@ -50,11 +51,17 @@ static uint32_t *find_slot(const struct places *p, const struct place *k,
 static bool grow(struct places *p) {
   uint32_t cap = p->cap ? p->cap * 2 : CAP_MIN;
   if (fault_point("places_grow")) return false;
-  struct place *all = realloc(p->all, cap * sizeof *all);
-  if (!all) return false;
-  p->all = all;
+  struct place *all = calloc(cap, sizeof *all), *before = p->all;
   uint32_t *slots = calloc(cap * 2, sizeof *slots);
-  if (!slots) return false; /* cap stays: tried again at the next */
+  if (!all || !slots) {
+    free(all);
+    free(slots);
+    return false;
+  }
+  if (before) memcpy(all, before, p->n * sizeof *all);
+  p->all = all;
+  atomic_signal_fence(memory_order_seq_cst); /* a handler may read them */
+  free(before);
   free(p->slots);
   p->slots = slots;
   p->slot_n = cap * 2;

@@ -190,6 +190,12 @@ void proactor_discard(struct proactor *p, struct op *op,
 
 static void orphan_sink(struct op *op, const struct op_result *r) {
   struct proactor *p = op->owner;
+  if (r->res >= 0)
+    log_say(p->log,
+            LOG_ENTRY(.level = LOG_LEVEL_DEBUG, .event = "late",
+                      .op = op->class->name, .has_fd = op->handle != NULL, .fd = op_fd(op)),
+            "%s has ended well, and nobody waits for it any more",
+            op->class->name);
   proactor_discard(p, op, r);
   if (!(r->flags & RESULT_MORE)) proactor_free(p, op);
 }

@@ -13,6 +13,7 @@
 #define PROA_PROACTOR_H
 
 #include "driver.h"
+#include "log.h"
 #include "ops.h"
 #include "outq.h"
 
@@ -61,6 +62,7 @@ struct proactor {
   size_t queued_max;         /* ... from which on they get no more (O9) */
   struct proactor_stats stats;
   char refused[REASON_MAX]; /* why not the better driver; "" */
+  struct log *log;          /* who listens, or NULL */
 };
 
 struct proactor_options {

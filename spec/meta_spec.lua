@@ -77,7 +77,7 @@ local function existing()
     datagram = proa.net.udp(), process = proa.process.spawn { "true" },
     signals = proa.signal.each "USR1",
     scope = proa.scope(), timeout = proa.timeout(1),
-    task_local = proa.task_local() }
+    task_local = proa.task_local(), watchdog_handle = proa.watchdog(60) }
   for class, object in pairs(objects) do
     add("proa." .. class, methods(object))
     if methods(object).close then object:close() end

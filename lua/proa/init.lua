@@ -20,7 +20,8 @@ local proa = {
   on_error = core.on_error, info = core.info, stats = core.stats,
   task_local = core.task_local,
   -- insight
-  tasks = core.tasks, dump = dump.print,
+  tasks = core.tasks, dump = dump.print, watchdog = core.watchdog,
+  on_log = core.on_log,
   -- time
   sleep = core.sleep, yield = core.yield, now = core.now,
   interval = combine.interval,
@@ -52,14 +53,16 @@ local stock = {
 ---@param options { driver: "auto"|"uring"|"poll"|"sim"|nil, entries: integer?,
 ---  cq_entries: integer?, buffers: integer?, buffer_size: integer?,
 ---  memory: integer?, workers: integer?, seed: integer?,
----  patch_coroutines: boolean?, dump_signal: "QUIT"|"USR1"|"USR2"|nil }
+---  patch_coroutines: boolean?, dump_signal: "QUIT"|"USR1"|"USR2"|nil,
+---  log: function? }
 --- patch_coroutines (default true): coroutine.resume, wrap and close let a
 --- coroutine inside a task await; false leaves the stock functions.
 function proa.setup(options)
   local rest = {}
   for key, value in pairs(options) do rest[key] = value end
-  rest.patch_coroutines, rest.dump_signal = nil, nil
+  rest.patch_coroutines, rest.dump_signal, rest.log = nil, nil, nil
   core.setup(rest)
+  if options.log then core.on_log(options.log) end
   if options.dump_signal then core.dump_signal(options.dump_signal) end
   if options.patch_coroutines == false then
     for name, fn in pairs(stock) do rawset(coroutine, name, fn) end

@@ -79,6 +79,46 @@ function proa.tasks() end
 ---@param file? { write: fun(self, text: string) } default: io.stderr
 function proa.dump(file) end
 
+--- Watch for tasks that do not let go of the loop: code that computes for long,
+--- or a C function that blocks. The report comes while the task still runs,
+--- and again after twice the time; inside a C function it has to wait until
+--- that returns, and until then one line on stderr tells of it. One at a time;
+--- it watches until it is closed, whether or not the handle is kept. It costs a
+--- thread that looks four times in `seconds`, which are at least 0.01, and uses
+--- SIGURG.
+---@param seconds number that a task may run at once
+---@param fn? fun(task: proa.task, seconds: number, traceback: string) called in
+---  the task that runs, and can't await; default: print to stderr
+---@return proa.watchdog_handle? watchdog, string? message, string? code an errno
+---  name: there is no thread for it
+function proa.watchdog(seconds, fn) end
+
+---@class proa.watchdog_handle
+local watchdog = {}
+
+--- Watch no more. Also by `<close>`.
+function watchdog:close() end
+
+---@class proa.log_fields
+---@field event "driver"|"accept"|"late"|"leak"|"hog" which driver was chosen,
+---  and why not a better one; accepting has to wait for descriptors or memory;
+---  an operation ended that nobody waits for any more; a task had not ended
+---  when its Lua state was closed; a task did not let go of the loop
+---@field driver? string
+---@field op? string
+---@field fd? integer
+---@field task? integer its id
+---@field code? string an errno name
+---@field lost? integer entries before this one that there was no room for
+
+--- Who is told what the runtime has to say. It is called by the loop, in no
+--- task, and can't await; its errors are printed. Without it nothing of this is
+--- printed.
+---@param fn? fun(level: "debug"|"info"|"warn", message: string, fields:
+---  proa.log_fields) nil: nobody
+---@return function? previous the function before
+function proa.on_log(fn) end
+
 --- The task whose code runs.
 ---@return proa.task? task nil in the main chunk
 function proa.current() end
@@ -107,6 +147,7 @@ function proa.on_error(fn) end
 ---@field dump_signal? "QUIT"|"USR1"|"USR2" prints `proa.dump()` from then on, in
 ---  the loop, between two instructions of a task that does not let go of it,
 ---  or when the C function that blocks it returns. Not one that is waited for
+---@field log? function as for `on_log`
 
 --- Choose, before the first use of proa; afterwards it raises.
 ---@param options proa.setup_options unknown keys raise
