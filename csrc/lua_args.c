@@ -21,6 +21,7 @@
 #include "lua_fd.h"
 #include "lua_file.h"
 #include "lua_net.h"
+#include "lua_stream.h"
 #include "message.h"
 
 /* What the kernel moves at most in one call (MAX_RW_COUNT). */
@@ -47,8 +48,9 @@ struct parsed {
   int how;
   short events;
   char host[256], service[32];
-  int parts; /* the index of a list of strings or buffers */
-  bool into; /* ... of buffers */
+  int parts;    /* the index of a list of strings or buffers */
+  bool into;    /* ... of buffers */
+  bool sockets; /* of streams are taken, beside files */
   int keep_fd, keep_bytes;
 };
 
@@ -56,7 +58,8 @@ struct parsed {
 
 /* A second one need not be kept: its handle stays open until the op ends. */
 static void parse_fd(struct parsed *a) {
-  struct handle *h = check_fd(a->L, a->p, a->arg)->handle;
+  struct handle *h = stream_test_handle(a->L, a->arg, a->sockets);
+  if (!h) h = check_fd(a->L, a->p, a->arg)->handle;
   if (a->handle) {
     a->other = h;
     a->arg++;
@@ -426,6 +429,7 @@ static bool has_twice(const struct parsed *a) {
 struct op *args_op(lua_State *L, struct proactor *p,
                    const struct op_class *class, int first) {
   struct parsed a = {.L = L, .p = p, .arg = first, .off = -1};
+  a.sockets = class == &op_sendfile || class == &op_ready;
   if (class->flags & OP_MULTISHOT)
     luaL_error(L, "%s belongs to listeners and streams", class->name);
   for (int i = 0; class->args[i] != ARG_END; i++) parse_one(&a, class->args[i]);

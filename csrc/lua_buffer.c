@@ -154,6 +154,12 @@ static int l_resize(lua_State *L) {
   return 1;
 }
 
+/* is_buffer(any) -> boolean */
+static int l_is_buffer(lua_State *L) {
+  lua_pushboolean(L, luaL_testudata(L, 1, BUFFER_CLASS) != NULL);
+  return 1;
+}
+
 static void push_string_function(lua_State *L, const char *name) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, "string");
@@ -224,7 +230,8 @@ void open_buffer(lua_State *L) {
                                   {"__tostring", l_tostring},
                                   {"__gc", l_gc},
                                   {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"buffer", l_buffer}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"buffer", l_buffer}, {"is_buffer", l_is_buffer}, {NULL, NULL}};
   make_class(L, BUFFER_CLASS, methods, meta);
   add_functions(L, functions);
 }

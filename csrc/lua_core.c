@@ -474,5 +474,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_select(L);
   open_watch(L);
   open_fs(L);
+  open_file(L);
+  open_stream_hold(L);
   return 1;
 }

@@ -44,6 +44,7 @@ struct runtime {
   struct group root_group, *run_group;
   struct task *current;    /* whose code runs; NULL between tasks */
   lua_State *volatile top; /* the coroutine that runs; for the signal hook */
+  struct op *unmade;       /* completed, and its values are being made */
   struct ptrmap detached;  /* lua_State -> the scopes it suspended in */
   struct ptrmap inner;   /* lua_State, not its own -> the task awaiting there */
   unsigned external;     /* waits that something outside this state may end */
@@ -183,6 +184,8 @@ void open_process_stdio(lua_State *L);
 void open_select(lua_State *L);
 void open_watch(lua_State *L);
 void open_fs(lua_State *L);
+void open_file(lua_State *L);
+void open_stream_hold(lua_State *L);
 
 /* Close a coroutine: its <close> variables run. */
 static inline int close_thread(lua_State *co, lua_State *from) {

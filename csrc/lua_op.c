@@ -6,9 +6,103 @@
  * detached at once.
  *
  * SPDX-License-Identifier: MIT */
+#include "lua_op.h"
+
+#include <stdio.h>
+
 #include "lua_args.h"
 #include "lua_core.h"
 #include "lua_future.h"
+
+/* -- awaited without a future -- */
+
+static void drop_anchor(struct runtime *rt, struct op *op) {
+  release_anchor(rt, op->anchor);
+  op->anchor = 0;
+}
+
+static void orphan_sink(struct op *op, const struct op_result *r) {
+  struct runtime *rt = op->owner;
+  drop_anchor(rt, op);
+  proactor_orphan(&rt->proactor, op);
+  op->sink(op, r);
+}
+
+/* Its task has been ended by force when nobody waits. */
+static void await_sink(struct op *op, const struct op_result *r) {
+  struct runtime *rt = op->owner;
+  op_give_back(op);
+  if (list_empty(&op->waiters)) {
+    orphan_sink(op, r);
+    return;
+  }
+  drop_anchor(rt, op);
+  op->res = r->res;
+  waiter_wake_first(&op->waiters);
+}
+
+static bool withdraw_op(struct task *t) {
+  struct op *op = t->wait.subject;
+  proactor_cancel(&t->rt->proactor, op);
+  if ((op->buf || op->bufs_n) && !op->on_worker) return false;
+  op_let_go(op);
+  op->sink = orphan_sink;
+  link_unlink(&t->wait.waiter.link);
+  return true;
+}
+
+static void describe_op(struct task *t, char *into, size_t len) {
+  const struct op *op = t->wait.subject;
+  snprintf(into, len, "%s", op->class->name);
+}
+
+static const struct wait_class waits_awaited = {.verb = "op",
+                                                .external = true,
+                                                .withdraw = withdraw_op,
+                                                .describe = describe_op};
+
+int op_await(lua_State *L, struct task *t, struct op *op, uint64_t until_ns,
+             lua_KFunction k) {
+  op->sink = await_sink;
+  op->owner = t->rt;
+  list_push(&op->waiters, &t->wait.waiter.link);
+  proactor_submit(&t->rt->proactor, op);
+  return await_yield(L, t, &waits_awaited, op, until_ns, (lua_KContext)op, k);
+}
+
+/* An earlier one whose values could not be made, for lack of memory. */
+static void free_unmade(struct runtime *rt) {
+  struct op *op = rt->unmade;
+  rt->unmade = NULL;
+  if (op) proactor_free(&rt->proactor, op);
+}
+
+enum wait_end op_await_end(lua_State *L, struct op *op) {
+  struct runtime *rt = rt_get(L);
+  struct task *t = rt->current;
+  bool came = t && t->wait.end == WAIT_READY;
+  int32_t res = came ? op->res : 0;
+  free_unmade(rt);
+  if (came) rt->unmade = op; /* until it is freed or awaited again */
+  if (came && res == -ECANCELED && t->wait.asked) free_unmade(rt);
+  enum wait_end end = await_end_op(L, res);
+  if (end == WAIT_TIMEOUT) free_unmade(rt);
+  return end;
+}
+
+void op_await_free(lua_State *L, struct op *op) {
+  struct runtime *rt = rt_get(L);
+  assert(rt->unmade == op);
+  (void)op;
+  free_unmade(rt);
+}
+
+int op_await_again(lua_State *L, struct op *op, uint64_t until_ns,
+                   lua_KFunction k) {
+  struct task *t = await_begin(L);
+  t->rt->unmade = NULL;
+  return op_await(L, t, op, until_ns, k);
+}
 
 static int l_submit(lua_State *L) {
   const struct op_class *class = lua_touserdata(L, lua_upvalueindex(2));

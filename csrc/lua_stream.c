@@ -43,13 +43,26 @@ struct anchors stream_anchors(struct runtime *rt) {
 }
 
 /* An empty object first, so that nothing is held when memory runs out. */
-static struct lua_stream *push_empty(lua_State *L) {
+struct lua_stream *stream_push_empty(lua_State *L, const char *class) {
   rt_tell_collector(L);
-  struct lua_stream *o = new_object(L, sizeof *o, STREAM_CLASS, 0);
+  struct lua_stream *o = new_object(L, sizeof *o, class, 0);
   o->magic = &stream_magic;
   o->rt = rt_get(L);
   o->read_ns = o->write_ns = o->idle_ns = NEVER_NS;
+  list_init(&o->readers);
   return o;
+}
+
+struct handle *stream_test_handle(lua_State *L, int arg, bool streams) {
+  struct lua_stream *o = lua_touserdata(L, arg);
+  if (!is_stream(L, arg, o)) return NULL;
+  const struct transport *t = o->s ? o->s->transport : NULL;
+  if (t && !t->completes && !(streams && t->plain)) return NULL;
+  return stream_handle(stream_check_open(L, arg)->s);
+}
+
+static struct lua_stream *push_empty(lua_State *L) {
+  return stream_push_empty(L, STREAM_CLASS);
 }
 
 int push_stream(lua_State *L, struct proactor *p, struct handle *h) {
@@ -99,6 +112,7 @@ int stream_push_error(lua_State *L, const struct stream *s, const char *what,
   const struct transport *t = s->transport;
   const char *code = NULL;
   const char *text = t->explain ? t->explain(s, err, &code) : NULL;
+  if (t->label) what = lua_pushfstring(L, "%s %s", what, t->label(s));
   if (!text) return push_errno(L, what, err);
   return push_fail(L, lua_pushfstring(L, "%s: %s", what, text), code);
 }
@@ -204,6 +218,8 @@ static void end(struct lua_stream *o, uint64_t linger_ns, bool abort) {
   o->s = NULL;
   stream_give_back(o); /* at lua_close its task is not resumed any more */
   if (!s || rt_gone(o->rt)) return;
+  if (!list_empty(&o->readers)) s->p->woke = true;
+  waiter_wake_all(&o->readers);
   if (abort)
     stream_abort(s);
   else
@@ -225,7 +241,7 @@ static int l_close(lua_State *L) {
 }
 
 /* __gc and __close get more arguments, none of them a limit. */
-static int l_end(lua_State *L) {
+int stream_end_object(lua_State *L) {
   end(stream_check(L, 1), LINGER_NS, false);
   return 0;
 }
@@ -235,7 +251,7 @@ static int l_leave(lua_State *L) {
   struct lua_stream *o = stream_check(L, 1);
   bool keep = o->served && o->kept;
   o->served = false;
-  return keep ? 0 : l_end(L);
+  return keep ? 0 : stream_end_object(L);
 }
 
 static int l_abort(lua_State *L) {
@@ -347,7 +363,7 @@ void open_stream(lua_State *L) {
       {"close", l_close},   {"abort", l_abort}, {"address", l_address},
       {"peer", l_peer},     {"keep", l_keep},   {"timeout", l_timeout},
       {"closed", l_closed}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", l_end},
+  static const luaL_Reg meta[] = {{"__gc", stream_end_object},
                                   {"__close", l_leave},
                                   {"__tostring", l_tostring},
                                   {NULL, NULL}};

@@ -22,6 +22,7 @@ struct lua_stream {
   struct stream *s;    /* NULL: closed */
   struct buf *lent;    /* by a read_into that waits */
   struct task *reader; /* a read that waits, or was woken and not resumed */
+  struct list readers; /* struct waiter: of a file, who reads after that */
   uint64_t read_ns, write_ns; /* limits of each call; NEVER_NS */
   uint64_t idle_ns;           /* ... of the time in which no byte moves */
   uint64_t read_until_ns;     /* the end of patience of the one who reads */
@@ -48,6 +49,16 @@ void stream_check_reader(lua_State *L, const struct lua_stream *o,
 int stream_await_bytes(lua_State *L, struct lua_stream *o, size_t want,
                        lua_KContext ctx, lua_KFunction k);
 void stream_leave(struct lua_stream *o);
+/* Nobody reads it now: whose turn it is, may. */
+void stream_free_reader(struct lua_stream *o);
+/* The handle of the file at arg, or of the stream when those are taken and its
+ * descriptor carries its bytes as they are; else NULL. Raises when it is
+ * closed. */
+struct handle *stream_test_handle(lua_State *L, int arg, bool streams);
+/* An object of that class without a stream. */
+struct lua_stream *stream_push_empty(lua_State *L, const char *class);
+/* read_into, as streams do it: index 1 to 4 are its arguments. */
+int stream_read_into(lua_State *L, uint64_t until_ns);
 /* The buffer that a read_into lent, if there is one. */
 void stream_give_back(struct lua_stream *o);
 /* nil, message, code. Returns 3. */
@@ -76,6 +87,9 @@ void stream_options(lua_State *L, int arg, const char *who, const char *known,
  * failure, -errno, they are closed. */
 int push_pipe_stream(lua_State *L, struct proactor *p, struct handle *in,
                      struct handle *out);
+
+/* For __gc, __close and close of files. */
+int stream_end_object(lua_State *L);
 
 extern const luaL_Reg stream_read_methods[], stream_write_methods[],
     stream_copy_methods[], stream_option_methods[], stream_fds_methods[];

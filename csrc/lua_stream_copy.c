@@ -65,7 +65,7 @@ static void wake_other(struct waiter *w) {
 static bool withdraw_copy(struct task *t) {
   struct copy *c = t->wait.subject;
   link_unlink(&c->other.link);
-  c->from->reader = NULL;
+  stream_free_reader(c->from);
   return true;
 }
 
@@ -100,7 +100,7 @@ static int copy_k(lua_State *L, int status, lua_KContext room) {
   struct copy *c = copy_of(L);
   struct task *t = c->from->rt->current;
   link_unlink(&c->other.link);
-  if (c->from->reader == t) c->from->reader = NULL;
+  if (c->from->reader == t) stream_free_reader(c->from);
   bool woken = t->wait.end == WAIT_READY && !c->other_ended;
   c->turn = room && woken && c->to->s;
   if (await_end(L) == WAIT_TIMEOUT) return push_timeout(L, c);
@@ -151,6 +151,18 @@ static bool has_room(const struct copy *c) {
   return c->turn ? !stream_full(to) : stream_may_write(to);
 }
 
+static int push_to_error(lua_State *L, struct stream *to) {
+  int err = to->out_err;
+  to->out_told = false;
+  stream_take_error(to);
+  return stream_push_error(L, to, "copy: write", err);
+}
+
+/* Where writes complete, what was accepted has to be done as well. */
+static bool settles(const struct stream *to) {
+  return to->transport->completes && (to->out.len || to->out.lent);
+}
+
 /* Copies what can be copied now; the results when it is over, 0: it waits. */
 static int copy_some(lua_State *L, struct copy *c) {
   struct stream *from = c->from->s, *to = c->to->s;
@@ -161,14 +173,11 @@ static int copy_some(lua_State *L, struct copy *c) {
                         push_fail(L, "copy: not enough memory", "ENOMEM"));
     }
   pass_turn(c);
-  if (to->out_err) {
-    to->out_told = true;
-    return with_count(L, c,
-                      stream_push_error(L, to, "copy: write", to->out_err));
-  }
+  if (to->out_err) return with_count(L, c, push_to_error(L, to));
   if (c->left && !from->in.len && stream_starved(from))
     return with_count(L, c, stream_push_capped(L, "copy: read"));
   if (c->left && (from->in.len || !stream_ended(from))) return 0;
+  if (settles(to)) return 0;
   if (c->left && from->in_err)
     return with_count(L, c,
                       stream_push_error(L, from, "copy: read", from->in_err));
@@ -189,7 +198,8 @@ static int copy_go(lua_State *L) {
   int n = copy_some(L, c);
   if (n) return n;
   if (proactor_now(c->from->s->p) >= c->until_ns) return push_timeout(L, c);
-  return copy_wait(L, c, c->from->s->in.len > 0);
+  bool over = !c->left || stream_ended(c->from->s);
+  return copy_wait(L, c, c->from->s->in.len > 0 || over);
 }
 
 /* copy_to(stream[, {max=, timeout=, idle=}]) -> bytes | nil, message, code,
@@ -213,6 +223,7 @@ static int l_copy_to(lua_State *L) {
                      .other.wake = wake_other};
   link_init(&c->other.link);
   bool open = from->s && to->s; /* or a finaliser has just closed one */
+  if (open && from->s->transport->again) from->s->transport->again(from->s);
   if (open && o.idle_ns != NEVER_NS) from->s->timed = to->s->timed = true;
   return copy_go(L);
 }

@@ -195,8 +195,14 @@ void stream_give_back(struct lua_stream *o) {
 static bool withdraw_read(struct task *t) {
   struct lua_stream *o = t->wait.subject;
   stream_give_back(o);
-  o->reader = NULL;
+  stream_free_reader(o);
   return true;
+}
+
+/* It looks again, and waits on when somebody was quicker. */
+void stream_free_reader(struct lua_stream *o) {
+  o->reader = NULL;
+  waiter_wake_first(&o->readers);
 }
 
 static uint64_t patience(struct task *t) {
@@ -227,7 +233,7 @@ void stream_check_reader(lua_State *L, const struct lua_stream *o,
 void stream_leave(struct lua_stream *o) {
   if (o->reader != o->rt->current) return;
   stream_give_back(o);
-  o->reader = NULL;
+  stream_free_reader(o);
   if (o->s && o->s->shy) o->s->transport->pause(o->s);
 }
 
@@ -285,12 +291,59 @@ static int read_go(lua_State *L, enum read_kind kind, bool again) {
   return take(L, s, &r, (size_t)got);
 }
 
+/* Its turn, the limit of which is at index 5 while it waited for that. */
+static int read_first(lua_State *L, enum read_kind kind, uint64_t until_ns) {
+  struct lua_stream *o = self(L);
+  struct stream *s = o->s;
+  o->read_until_ns = until_ns;
+  if (s && s->transport->again && !o->reader) s->transport->again(s);
+  if (s && delimited(kind)) inq_rewind(&s->in);
+  return read_go(L, kind, false);
+}
+
+static int turn_k(lua_State *L, int status, lua_KContext kind);
+
+/* Of a file, reads take turns: every one has its own bytes. Who was woken and
+ * finds another one reading keeps its place. */
+static int wait_turn(lua_State *L, struct lua_stream *o, struct task *t,
+                     enum read_kind kind, bool again) {
+  static const struct wait_class waits_turn = {.verb = "read",
+                                               .external = true};
+  if (again)
+    list_push_front(&o->readers, &t->wait.waiter.link);
+  else
+    list_push(&o->readers, &t->wait.waiter.link);
+  return await_yield(L, t, &waits_turn, o, (uint64_t)lua_tointeger(L, 5),
+                     (lua_KContext)kind, turn_k);
+}
+
+/* The next one is woken before this one reads, which may raise. */
+static int turn_k(lua_State *L, int status, lua_KContext kind) {
+  (void)status;
+  struct lua_stream *o = self(L);
+  if (await_end(L) == WAIT_TIMEOUT)
+    return push_fail(L, "read: timed out", "TIMEOUT");
+  struct task *t = o->rt->current;
+  if (o->s && o->reader) {
+    await_begin(L);
+    return wait_turn(L, o, t, (enum read_kind)kind, true);
+  }
+  waiter_wake_first(&o->readers);
+  uint64_t until = (uint64_t)lua_tointeger(L, 5);
+  lua_settop(L, 4);
+  return read_first(L, (enum read_kind)kind, until);
+}
+
 static int read_begin(lua_State *L, enum read_kind kind, uint64_t until_ns) {
   struct lua_stream *o = self(L);
-  stream_check_reader(L, o, await_begin(L));
-  o->read_until_ns = until_ns;
-  if (o->s && delimited(kind)) inq_rewind(&o->s->in);
-  return read_go(L, kind, false);
+  struct task *t = await_begin(L);
+  if (o->s && o->s->transport->completes && o->reader && o->reader != t) {
+    lua_settop(L, 4);
+    lua_pushinteger(L, (lua_Integer)until_ns);
+    return wait_turn(L, o, t, kind, false);
+  }
+  stream_check_reader(L, o, t);
+  return read_first(L, kind, until_ns);
 }
 
 static int read_count(lua_State *L, enum read_kind kind, lua_Integer n,
@@ -371,13 +424,16 @@ static int l_read_until(lua_State *L) {
   return read_begin(L, READ_UNTIL, opts.until_ns);
 }
 
+int stream_read_into(lua_State *L, uint64_t until_ns) {
+  lua_settop(L, 4);
+  return read_begin(L, READ_INTO, until_ns);
+}
+
 /* read_into(buffer[, i[, j[, timeout]]]) -> n | nil, message, code */
 static int l_read_into(lua_State *L) {
   struct lua_stream *o = stream_check_open(L, 1);
   check_buffer(L, 2);
-  uint64_t until = stream_until(L, o, 5, o->read_ns);
-  lua_settop(L, 4);
-  return read_begin(L, READ_INTO, until);
+  return stream_read_into(L, stream_until(L, o, 5, o->read_ns));
 }
 
 /* unread(string | buffer): the next read begins with it */

@@ -29,8 +29,10 @@ static const struct wait_class waits_flush_inside = {.verb = "flush",
                                                      STREAM_WAIT};
 
 static int push_write_error(lua_State *L, struct stream *s, const char *what) {
-  s->out_told = true;
-  return stream_push_error(L, s, what, s->out_err);
+  int err = s->out_err;
+  s->out_told = false;
+  stream_take_error(s);
+  return stream_push_error(L, s, what, err);
 }
 
 /* Everything from index 2 up as one string at 2. */
@@ -128,6 +130,8 @@ static int write_go(lua_State *L, bool first) {
   if (!first) stream_next_writer(s);
   if (!accepted) return lua_error(L);
   if (!o->s) return stream_push_closed(L, "write");
+  if (s->transport->completes && s->out.len)
+    return wait_room(L, o, &s->flushers, accepted_k);
   if (stream_full(s)) return wait_room(L, o, &s->leavers, accepted_k);
   if (!await_budget(o->rt->current))
     return await_reschedule(L, o->rt->current, 0, accepted_k);

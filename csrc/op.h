@@ -156,6 +156,7 @@ struct op {
     size_t len, done;   /* bytes; done: moved by earlier tries */
     int64_t off, count; /* in a file; bytes of it */
     int flags;
+    int err; /* -errno of the last try, where `done` is less than all */
   } io;
   union {
     struct msghdr *msg;

@@ -16,6 +16,7 @@ int op_finish_all(struct op *op, int res) {
   assert(op->io.len <= INT32_MAX);
   if (res == -EINTR && !op->cancelled) return OP_AGAIN;
   if (res > 0) op->io.done += (size_t)res;
+  op->io.err = res > 0 ? 0 : res;
   bool more = res > 0 && op->io.done < op->io.len && !op->cancelled;
   if (more) return OP_AGAIN;
   return op->io.done > 0 ? (int)op->io.done : res;

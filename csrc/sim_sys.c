@@ -200,6 +200,10 @@ static int sys_unlink(struct sys *s, const char *path) {
 
 /* -- files: the real ones -- */
 
+static int64_t sys_position(struct sys *s, int fd) {
+  return sim_owns_fd(fd) ? -ESPIPE : sys_posix.position(s, fd);
+}
+
 static ssize_t sys_readv(struct sys *s, int fd, const struct iovec *v, int n,
                          int64_t off) {
   return sim_owns_fd(fd) ? -ESPIPE : sys_posix.readv(s, fd, v, n, off);
@@ -306,6 +310,7 @@ const struct sys_class sys_sim = {
     .close = sys_close,
     .read = sys_read,
     .write = sys_write,
+    .position = sys_position,
     .readv = sys_readv,
     .writev = sys_writev,
     .fsync = sys_fsync,

@@ -140,6 +140,23 @@ void stream_next_writer(struct stream *s) {
   if (!stream_full(s) || s->out_err) wake_writer(s);
 }
 
+bool stream_hold(struct stream *s) {
+  if (!stream_may_write(s) || s->out.len || s->out.lent || s->out_err)
+    return false;
+  return s->held = true;
+}
+
+void stream_release(struct stream *s) {
+  assert(s->held);
+  s->held = false;
+  if (!s->turn) wake_writer(s);
+  if (stream_awaited(s) && stream_wants(s)) s->transport->receive(s);
+}
+
+void stream_moved(struct stream *s) {
+  moved(s);
+}
+
 static void end(struct stream *s) {
   if (s->ended) return;
   s->ended = true;
@@ -154,13 +171,23 @@ bool stream_flushed(const struct stream *s) {
   return !s->transport->flushed || s->transport->flushed(s);
 }
 
+/* Who wrote learns first how it went, and then lets the next one write. */
+static void settled(struct stream *s) {
+  bool told = s->out_err && !list_empty(&s->flushers);
+  wake_all(s, &s->flushers);
+  if (!told && !s->turn && !s->held) wake_writer(s);
+}
+
 /* Writers go on at half the mark, so that one send serves many writes. */
 void stream_moved_out(struct stream *s) {
-  if (s->out.len <= STREAM_HIGH_WATER / 2 || s->out_err) {
+  bool gone = !s->out.lent && (!s->out.len || s->out_err);
+  if (s->transport->completes) {
+    if (gone) settled(s);
+  } else if (s->out.len <= STREAM_HIGH_WATER / 2 || s->out_err) {
     wake_all(s, &s->leavers);
-    if (!s->turn) wake_writer(s);
+    if (!s->turn && !s->held) wake_writer(s);
   }
-  if (s->out.lent || (s->out.len && !s->out_err)) return;
+  if (!gone) return;
   if (s->shut && !s->shut_done && !s->out_err && !s->ended) {
     s->shut_done = true;
     s->transport->shutdown(s);
@@ -191,16 +218,24 @@ static void run_hook(struct hook *hook) {
 }
 
 int stream_write(struct stream *s, const void *bytes, size_t n, int anchor) {
+  bool empty = s->out.len == 0;
   int r = outq_add(&s->out, bytes, n, anchor);
+  if (r == 0 && empty && n && s->transport->accepted) s->transport->accepted(s);
   tell_greedy(s->p);
   if (r == 0 && !s->out.lent && s->out.len) hook_add(s->p, &s->hook);
   return r;
 }
 
+/* Where writes complete, each has its own: the next may go well. */
 int stream_take_error(struct stream *s) {
+  int err = s->out_err;
   if (s->out_told) return 0;
-  s->out_told = s->out_err != 0;
-  return s->out_err;
+  s->out_told = err != 0;
+  if (!err || !s->transport->completes) return err;
+  s->out_told = false;
+  s->out_err = 0;
+  if (!s->turn && !s->held) wake_writer(s);
+  return err;
 }
 
 void stream_shutdown(struct stream *s) {

@@ -28,12 +28,18 @@ struct stream;
  * none frees the stream before it returns. */
 struct transport {
   const char *name;
-  bool plain; /* its descriptor carries the bytes as they are */
+  bool plain;     /* its descriptor carries the bytes as they are */
+  bool completes; /* a write returns when it has been done: one at a time, and
+                     its failure is its own */
   /* There is room: see to it that bytes come (stream_came, stream_end_in).
    * Called again while they are on their way: does nothing then. */
   void (*receive)(struct stream *s);
   /* Enough for now; what is on its way may still come. */
   void (*pause)(struct stream *s);
+  /* A read begins: what had ended may go on. NULL: it can't. */
+  void (*again)(struct stream *s);
+  /* A write was accepted into `out`, which was empty. May be NULL. */
+  void (*accepted)(struct stream *s);
   /* `out` holds bytes: outq_lend, and when they are gone stream_sent. */
   void (*send)(struct stream *s);
   /* `out` is empty for good: tell the peer. */
@@ -49,6 +55,8 @@ struct transport {
   struct handle *(*handle)(const struct stream *s);
   /* The message of one of its own errors, and its code; NULL: an errno. */
   const char *(*explain)(const struct stream *s, int err, const char **code);
+  /* What it is over, for messages: "read LABEL: ..."; NULL: nothing. */
+  const char *(*label)(const struct stream *s);
 };
 
 struct stream {
@@ -56,6 +64,7 @@ struct stream {
   struct proactor *p;
   bool outside; /* something outside the process may move it */
   bool shy;     /* takes only what somebody waits for: others read it, too */
+  bool held; /* somebody moves its bytes beside the queues: see stream_hold */
   /* in */
   struct inq in;
   size_t want;         /* the reader is woken at this many bytes */
@@ -126,9 +135,19 @@ static inline bool stream_starved(const struct stream *s) {
 /* All of it or -errno; see outq_add for the anchor. */
 int stream_write(struct stream *s, const void *bytes, size_t n, int anchor);
 static inline bool stream_full(const struct stream *s) {
+  if (s->held) return true;
+  if (s->transport->completes) return s->out.len > 0 || s->out.lent;
   return s->out.len > STREAM_HIGH_WATER ||
          (s->p->queues.bytes > s->p->queued_max && s->out.len > 0);
 }
+/* Keep everybody else from reading and writing, to move bytes beside the
+ * queues: false, not yet; something accepted is still on its way, or writers
+ * wait. */
+bool stream_hold(struct stream *s);
+/* ... and let them go on. */
+void stream_release(struct stream *s);
+/* A byte moved beside the queues: for limits on idleness. */
+void stream_moved(struct stream *s);
 /* May a write be accepted at once, or does it queue behind others? */
 static inline bool stream_may_write(const struct stream *s) {
   return !s->turn && list_empty(&s->writers) && !stream_full(s);

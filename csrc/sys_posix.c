@@ -112,6 +112,11 @@ static ssize_t posix_write(struct sys *s, int fd, const void *p, size_t n,
   return or_errno_size(off < 0 ? write(fd, p, n) : pwrite(fd, p, n, off));
 }
 
+static int64_t posix_position(struct sys *s, int fd) {
+  (void)s;
+  return or_errno_size(lseek(fd, 0, SEEK_CUR));
+}
+
 static ssize_t posix_readv(struct sys *s, int fd, const struct iovec *v, int n,
                            int64_t off) {
   (void)s;
@@ -326,6 +331,7 @@ const struct sys_class sys_posix = {
     .close = posix_close,
     .read = posix_read,
     .write = posix_write,
+    .position = posix_position,
     .readv = posix_readv,
     .writev = posix_writev,
     .fsync = posix_fsync,

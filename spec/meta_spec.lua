@@ -55,6 +55,15 @@ local function methods(object)
   return type(found) == "table" and found or core.process_methods
 end
 
+--- What a class has that is not just what it inherits.
+local function not_of(inherited, own)
+  local rest = {}
+  for name, fn in pairs(own) do
+    if inherited[name] ~= fn then rest[name] = fn end
+  end
+  return rest
+end
+
 --- "class.function" -> true, of what there is. `kinds`: class -> table.
 local function existing()
   local found = {}
@@ -66,7 +75,7 @@ local function existing()
   for class, functions in pairs { proa = proa, ["proa.net"] = proa.net,
     ["proa.op"] = proa.op, ["proa.fd_module"] = proa.fd,
     ["proa.proactor_module"] = proa.proactor, ["proa.signal"] = proa.signal,
-    ["proa.process_module"] = proa.process } do
+    ["proa.process_module"] = proa.process, ["proa.fs"] = proa.fs } do
     add(class, functions)
   end
   local a, b = proa.net.pair()
@@ -78,8 +87,12 @@ local function existing()
     signals = proa.signal.each "USR1",
     scope = proa.scope(), timeout = proa.timeout(1),
     task_local = proa.task_local(), watchdog_handle = proa.watchdog(60) }
+  objects.file = proa.fs.open "/dev/null"
+  objects.watch = proa.fs.watch "."
   for class, object in pairs(objects) do
-    add("proa." .. class, methods(object))
+    local own = methods(object)
+    if class == "file" then own = not_of(core.stream_methods, own) end
+    add("proa." .. class, own)
     if methods(object).close then object:close() end
   end
   b:close()

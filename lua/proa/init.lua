@@ -7,6 +7,8 @@ local core = require "proa.core"
 local combine = require "proa.combine"
 local datagram = require "proa.datagram"
 local dump = require "proa.dump"
+local file = require "proa.fs.file"
+local fs = require "proa.fs"
 local listener = require "proa.listener"
 local net = require "proa.net"
 local process = require "proa.process"
@@ -37,6 +39,8 @@ local proa = {
   -- the network, children, signals
   net = net,
   process = process,
+  -- files
+  fs = fs,
   signal = { wait = core.signal_wait, each = core.signal_each },
   serve_until = serve_until,
 }
@@ -44,6 +48,7 @@ local proa = {
 datagram.extend(core.datagram_methods)
 listener.extend(core.listener_methods)
 stream.extend(core.stream_methods)
+file.extend(core.file_methods)
 
 local stock = {
   resume = coroutine.resume, wrap = coroutine.wrap, close = coroutine.close,

@@ -1,0 +1,64 @@
+--- Opening files: modes and options as bits of open(2), file objects.
+-- SPDX-License-Identifier: MIT
+
+local core = require "proa.core"
+
+local call, bits = core.call, core.open_bits
+
+local opening = {}
+
+local modes = { r = bits.read, ["r+"] = bits.both,
+  w = bits.write | bits.create | bits.truncate,
+  ["w+"] = bits.both | bits.create | bits.truncate,
+  a = bits.write | bits.create | bits.append,
+  ["a+"] = bits.both | bits.create | bits.append }
+
+opening.options = { read = true, write = true, append = true, create = true,
+  exclusive = true, truncate = true, sync = true, direct = true,
+  permissions = true, follow = true }
+
+--- The bits of open(2) for a mode as io.open's; "x": it must be new.
+function opening.bits_of_mode(mode)
+  local plain, x = mode:gsub("b", ""):gsub("x", "")
+  local found = modes[plain]
+  if not found or x > 1 or (x == 1 and plain:sub(1, 1) == "r") then
+    error(("open: invalid mode '%s'"):format(mode), 3)
+  end
+  return x == 1 and found & ~bits.truncate | bits.exclusive or found
+end
+
+function opening.bits_of_options(options)
+  local append = options.append
+  local writes = options.write or append or options.create
+    or options.truncate or options.exclusive
+  local reads = options.read
+  if reads == nil then reads = not writes end
+  if not (reads or writes) then
+    error("open: neither read nor write", 3)
+  end
+  local sync = options.sync
+  if sync ~= nil and type(sync) ~= "boolean" and sync ~= "data" then
+    error("open: sync: a boolean or \"data\" expected", 3)
+  end
+  local found = reads and writes and bits.both or writes and bits.write
+    or bits.read
+  local function add(wanted, bit) if wanted then found = found | bit end end
+  add(append, bits.append)
+  add(options.create or options.exclusive, bits.create)
+  add(options.exclusive, bits.exclusive)
+  add(options.truncate, bits.truncate)
+  add(sync, sync == "data" and bits.datasync or bits.sync)
+  add(options.direct, bits.direct)
+  add(options.follow == false, bits.nofollow)
+  return found
+end
+
+--- A file object of the bits of open(2).
+function opening.open(path, flags, permissions, label)
+  local fd <close>, message, code = call("open", path, flags | bits.noctty, permissions)
+  if not fd then return nil, message, code end
+  return core.file(fd, label or path, flags & bits.append ~= 0,
+    flags & bits.direct ~= 0)
+end
+
+return opening
