@@ -70,31 +70,45 @@ static bool in_finaliser(lua_State *L) {
   return lua_gc(L, LUA_GCCOUNT) == -1;
 }
 
-/* C functions that let an await through. */
-static bool lets_through(const char *name) {
-  static const char *const names[] = {"pcall",    "xpcall",  "dofile", "shield",
-                                      "deadline", "timeout", "run",    NULL};
-  for (int i = 0; names[i]; i++)
-    if (strcmp(name, names[i]) == 0) return true;
-  return false;
-}
-
-/* The name of the function on top of L (taken) in a library, or NULL. */
-static const char *library_name(lua_State *L) {
+/* The name of the function on top of L in a library, or NULL; `library` is
+ * which. */
+static const char *library_name(lua_State *L, const char **library) {
   static const char *const libs[] = {"_G",   "string",    "table", "coroutine",
                                      "utf8", "proa.core", NULL};
   const char *name = NULL;
   int fn = lua_gettop(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (int i = 0; libs[i] && !name; i++) {
+    *library = libs[i];
     lua_settop(L, fn + 1);
     if (lua_getfield(L, -1, libs[i]) != LUA_TTABLE) continue;
     for (lua_pushnil(L); !name && lua_next(L, fn + 2); lua_pop(L, 1))
       if (lua_rawequal(L, -1, fn) && lua_type(L, -2) == LUA_TSTRING)
         name = lua_tostring(L, -2);
   }
-  lua_settop(L, fn - 1);
+  lua_settop(L, fn);
   return name;
+}
+
+/* Is the function on top of L one of ours? They have the runtime with them,
+ * and continuations where they call others. */
+static bool is_own(lua_State *L) {
+  if (!lua_getupvalue(L, -1, 1)) return false;
+  bool own = lua_touserdata(L, -1) == rt_get(L);
+  lua_pop(L, 1);
+  return own;
+}
+
+/* Does the C function on top of L let an await through? But for our
+ * coroutine.close, which calls the stock one. */
+static bool lets_through(lua_State *L, const char *library, const char *name) {
+  static const char *const stock[] = {"pcall", "xpcall", "dofile", "pairs",
+                                      NULL};
+  if (is_own(L)) return !name || strcmp(library, "coroutine") != 0;
+  if (!name || strcmp(library, "_G") != 0) return false;
+  for (int i = 0; stock[i]; i++)
+    if (strcmp(name, stock[i]) == 0) return true;
+  return false;
 }
 
 /* What keeps the coroutine from yielding: the nearest C function on its stack
@@ -103,10 +117,14 @@ static const char *find_obstacle(lua_State *L, char *into, size_t len) {
   lua_Debug ar;
   if (!lua_checkstack(L, 8)) return "a C function that cannot yield";
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    const char *library = NULL;
     lua_getinfo(L, "Snf", &ar);
-    const char *found = library_name(L), *name = found ? found : ar.name;
+    const char *name = library_name(L, &library);
+    bool passes = lets_through(L, library, name);
+    lua_pop(L, 1);
     if (strcmp(ar.namewhat, "hook") == 0) return "a debug hook";
-    if (strcmp(ar.what, "C") != 0 || !name || lets_through(name)) continue;
+    if (!name) name = ar.name;
+    if (strcmp(ar.what, "C") != 0 || !name || passes) continue;
     snprintf(into, len, "the C function '%s', which cannot yield", name);
     return into;
   }

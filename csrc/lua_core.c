@@ -380,6 +380,7 @@ static int make_runtime(lua_State *L) {
   rt->on_error_ref = LUA_NOREF;
   list_init(&rt->signal_waiters);
   list_init(&rt->signal_watches);
+  list_init(&rt->loading);
   executor_init(rt);
   peek_init(rt);
   lua_log_init(rt);
@@ -457,6 +458,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_nursery(L);
   open_local(L);
   open_coroutine(L);
+  open_require(L);
   open_future(L);
   open_buffer(L);
   open_fd(L);

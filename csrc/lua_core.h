@@ -53,12 +53,13 @@ struct runtime {
   bool settling; /* the root only waits for what closes */
   uint64_t settle_until;
   bool stopping;
-  bool locals;      /* a task-local has been made */
-  int live_ref;     /* registry: tasks by slot, so that they stay alive */
-  int slots;        /* ever used */
-  int free_slot;    /* the table has the next one there; 0: none */
-  int class_ref;    /* registry: the metatable of tasks */
-  int on_error_ref; /* registry: the handler, or LUA_NOREF */
+  struct list loading; /* modules: lua_require.c */
+  bool locals;         /* a task-local has been made */
+  int live_ref;        /* registry: tasks by slot, so that they stay alive */
+  int slots;           /* ever used */
+  int free_slot;       /* the table has the next one there; 0: none */
+  int class_ref;       /* registry: the metatable of tasks */
+  int on_error_ref;    /* registry: the handler, or LUA_NOREF */
   uint64_t tasks_ended, resumes;
   uint32_t tick;        /* as of the last turn; see TICK_SHIFT */
   struct places places; /* that spawned tasks */
@@ -167,6 +168,7 @@ void open_timeout(lua_State *L);   /* timeout, deadline, shield, defer */
 void open_nursery(lua_State *L);   /* scope */
 void open_local(lua_State *L);     /* task_local */
 void open_coroutine(lua_State *L); /* resume, wrap, close */
+void open_require(lua_State *L);   /* require */
 void open_future(lua_State *L);
 void open_op(lua_State *L);
 void open_buffer(lua_State *L);

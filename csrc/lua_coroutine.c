@@ -130,6 +130,34 @@ static int resume_thread(lua_State *L, lua_State *co) {
   return resume_in(L, co, nargs, below);
 }
 
+/* -- hooks of the debug library, which are kept by thread -- */
+
+/* Push what the library keeps for that thread. */
+static void push_hook(lua_State *L, lua_State *of) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_HOOKKEY");
+  if (!lua_istable(L, -1) || !lua_checkstack(of, 1)) return;
+  lua_pushthread(of);
+  lua_xmove(of, L, 1);
+  lua_rawget(L, -2);
+}
+
+void task_inherit_hook(lua_State *L, lua_State *co) {
+  lua_State *from = rt_get(L)->L;
+  lua_Hook hook = lua_gethook(from);
+  if (!hook) return;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 6, NO_MEMORY);
+  push_hook(L, from);
+  if (lua_isfunction(L, -1)) {
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_insert(L, -2);
+    lua_rawset(L, top + 1);
+    lua_sethook(co, hook, lua_gethookmask(from), lua_gethookcount(from));
+  }
+  lua_settop(L, top);
+}
+
 /* Releases of 5.4 differ in what the stock functions say they expect. */
 static bool says_thread;
 
@@ -187,8 +215,12 @@ static int l_patch(lua_State *L) {
   lua_pushboolean(L, 0);
   lua_pushcclosure(L, l_resume, 2);
   lua_setfield(L, -2, "resume");
-  lua_pushcfunction(L, l_wrap);
-  lua_setfield(L, -2, "wrap");
+  /* a tool's own makes its coroutines, and looks resume up when it needs it */
+  if (lua_getfield(L, -1, "wrap"), lua_iscfunction(L, -1)) {
+    lua_pushcfunction(L, l_wrap);
+    lua_setfield(L, -3, "wrap");
+  }
+  lua_pop(L, 1);
   rt_push(L);
   lua_getfield(L, -2, "close");
   lua_pushcclosure(L, l_close, 2);

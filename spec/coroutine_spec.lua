@@ -327,13 +327,6 @@ local places = {
       return ""
     end }))
   end },
-  { "require", "require", function(await)
-    package.preload["spec.awaits"] = await
-    local _ <close> = setmetatable({}, { __close = function()
-      package.preload["spec.awaits"] = nil
-    end })
-    require "spec.awaits"
-  end },
   { "a coroutine in table.sort", nil, function(await)
     table.sort({ 2, 1 }, function() coroutine.wrap(await)() end)
   end },
@@ -361,6 +354,51 @@ describe("an await", function()
     end) -- called by pcall, gsub has no name; timeout is further out
     assert.match("cannot await here", err)
     assert.is_nil(err:find("'timeout'", 1, true))
+  end)
+
+  it("is not blamed on what lets awaits through", function()
+    local function refused(around)
+      local err
+      table.sort({ 2, 1 }, function()
+        around(function() err = select(2, pcall(proa.sleep, 0)) end)
+      end)
+      return err
+    end
+    local through = {
+      function(fn) xpcall(fn, print) end,
+      function(fn) coroutine.wrap(fn)() end,
+      function(fn)
+        local t = setmetatable({}, { __pairs = function() fn() return next, {} end })
+        for _ in pairs(t) do fn() end
+      end,
+      function(fn)
+        package.preload["spec.through"] = fn
+        require "spec.through"
+        package.preload["spec.through"], package.loaded["spec.through"] = nil, nil
+      end,
+    }
+    for i, around in ipairs(through) do
+      assert.match(i == 2 and "was not resumed by its task"
+        or "inside the C function 'sort'", refused(around))
+    end
+    -- ours refuse themselves, for the same reason
+    for _, own in ipairs { proa.shield, proa.scope, proa.run } do
+      assert.match("cannot await here: inside the C function 'sort'",
+        helper.error_of(table.sort, { 2, 1 }, function() own(print) end))
+    end
+  end)
+
+  it("is refused by name in coroutine.close", function()
+    local err
+    local co = coroutine.create(function()
+      local _ <close> = setmetatable({}, { __close = function()
+        err = select(2, pcall(proa.sleep, 0))
+      end })
+      coroutine.yield()
+    end)
+    coroutine.resume(co)
+    coroutine.close(co)
+    assert.match("cannot await here", err)
   end)
 
   local function in_finaliser()

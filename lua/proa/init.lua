@@ -53,6 +53,7 @@ file.extend(core.file_methods)
 local stock = {
   resume = coroutine.resume, wrap = coroutine.wrap, close = coroutine.close,
 }
+local stock_require, own_require = require, nil
 
 --- Choose before the first use of proa; afterwards it raises.
 ---@param options { driver: "auto"|"uring"|"poll"|"sim"|nil, entries: integer?,
@@ -61,7 +62,8 @@ local stock = {
 ---  patch_coroutines: boolean?, dump_signal: "QUIT"|"USR1"|"USR2"|nil,
 ---  log: function? }
 --- patch_coroutines (default true): coroutine.resume, wrap and close let a
---- coroutine inside a task await; false leaves the stock functions.
+--- coroutine inside a task await, require a module; false leaves the stock
+--- functions.
 function proa.setup(options)
   local rest = {}
   for key, value in pairs(options) do rest[key] = value end
@@ -71,10 +73,12 @@ function proa.setup(options)
   if options.dump_signal then core.dump_signal(options.dump_signal) end
   if options.patch_coroutines == false then
     for name, fn in pairs(stock) do rawset(coroutine, name, fn) end
+    if require == own_require then rawset(_G, "require", stock_require) end
   end
 end
 
 core.patch_coroutines()
+if core.patch_require() then own_require = require end
 core.own_code(debug.getinfo(1, "S").source)
 
 return proa

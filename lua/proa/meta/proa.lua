@@ -143,7 +143,10 @@ function proa.on_error(fn) end
 ---@field workers? integer threads for what blocks
 ---@field seed? integer of the simulation; default: PROA_SIM_SEED
 ---@field patch_coroutines? boolean default true: coroutine.resume, wrap and
----  close let a coroutine inside a task await
+---  close let a coroutine inside a task await, and require lets a module await
+---  at top level (tasks that require it meanwhile wait: it is loaded once).
+---  false: the stock functions. A require, or a wrap, that somebody has replaced
+---  already is left alone
 ---@field dump_signal? "QUIT"|"USR1"|"USR2" prints `proa.dump()` from then on, in
 ---  the loop, between two instructions of a task that does not let go of it,
 ---  or when the C function that blocks it returns. Not one that is waited for
