@@ -478,5 +478,11 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_fs(L);
   open_file(L);
   open_stream_hold(L);
+  open_message(L);
+  open_channel(L);
+  open_broadcast(L);
+  open_lock(L);
+  open_sync(L);
+  open_rate(L);
   return 1;
 }

@@ -188,6 +188,12 @@ void open_watch(lua_State *L);
 void open_fs(lua_State *L);
 void open_file(lua_State *L);
 void open_stream_hold(lua_State *L);
+void open_message(lua_State *L);
+void open_channel(lua_State *L);
+void open_broadcast(lua_State *L);
+void open_lock(lua_State *L); /* mutex, semaphore */
+void open_sync(lua_State *L); /* event, cond, waitgroup */
+void open_rate(lua_State *L);
 
 /* Close a coroutine: its <close> variables run. */
 static inline int close_thread(lua_State *co, lua_State *from) {

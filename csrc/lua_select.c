@@ -44,20 +44,13 @@ const struct select_class *select_class_of(lua_State *L, int idx) {
   return class;
 }
 
-static int cannot_wait(lua_State *L) {
-  bool named = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING;
-  return luaL_error(L,
-                    "cannot wait for a %s: a task, a future, a listener or "
-                    "another awaitable expected",
-                    named ? lua_tostring(L, -1) : luaL_typename(L, -1));
-}
-
-void select_check_list(lua_State *L, int idx, int n) {
-  for (int i = 1; i <= n; i++) {
-    lua_rawgeti(L, idx, i);
-    if (!select_class_of(L, -1)) cannot_wait(L);
-    lua_pop(L, 1);
-  }
+void select_check(lua_State *L, int idx) {
+  if (select_class_of(L, idx)) return;
+  bool named = luaL_getmetafield(L, idx, "__name") == LUA_TSTRING;
+  luaL_error(L,
+             "cannot wait for a %s: a task, a future, a listener or another "
+             "awaitable expected",
+             named ? lua_tostring(L, -1) : luaL_typename(L, idx));
 }
 
 bool select_external(lua_State *L, int idx) {
@@ -72,23 +65,17 @@ void select_leave(lua_State *L, int idx, struct looker *k) {
 
 /* -- waking -- */
 
-static bool waits_in(const struct any *a) {
-  return a->task->state == TASK_WAITING && a->task->wait.subject == a;
-}
-
 static void any_wake(struct waiter *w) {
-  const struct any *a = looker_of(w)->wait;
-  if (waits_in(a)) task_wake(a->task, WAIT_READY);
+  const struct looker *k = looker_of(w);
+  if (looker_waits(k)) task_wake(*k->task, WAIT_READY);
 }
 
-static bool any_claim(struct looker *k) {
+static void any_claim(struct looker *k) {
   struct any *a = k->wait;
-  if (!waits_in(a)) return false;
   link_unlink(&k->waiter.link);
   k->claimed = true;
   a->claimed = (int)(k - a->lookers) + 1;
   task_wake(a->task, WAIT_READY);
-  return true;
 }
 
 static void unlink_all(struct any *a) {
@@ -133,6 +120,7 @@ static int take(lua_State *L, int i, struct looker *k) {
   lua_rawgeti(L, LIST, i);
   lua_pushinteger(L, i);
   int n = select_class_of(L, ANY + 1)->take(L, ANY + 1, k);
+  assert(n < 0 || lua_gettop(L) == ANY + 2 + n);
   if (k) k->claimed = false;
   return n < 0 ? n : n + 1;
 }
@@ -172,6 +160,7 @@ static struct any *push_any(lua_State *L, struct task *t, int n) {
     k->waiter.looks = true;
     k->claim = any_claim;
     k->wait = a;
+    k->task = &a->task;
   }
   return a;
 }
@@ -241,25 +230,21 @@ static int l_choose(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   uint64_t limit = opt_limit(L, 2);
   lua_settop(L, LIST);
-  select_check_list(L, LIST, (int)lua_rawlen(L, LIST));
+  for (int i = 1; i <= (int)lua_rawlen(L, LIST); i++) {
+    lua_rawgeti(L, LIST, i);
+    select_check(L, -1);
+    lua_pop(L, 1);
+  }
   struct task *t = await_begin(L);
   lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
   lua_pushnil(L);
   return choose_go(L, t);
 }
 
-/* awaitable(x) -> whether it can be an entry */
-static int l_awaitable(lua_State *L) {
-  luaL_checkany(L, 1);
-  lua_pushboolean(L, select_class_of(L, 1) != NULL);
-  return 1;
-}
-
 void open_select(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", any_gc}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"choose", l_choose}, {"awaitable", l_awaitable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"choose", l_choose}, {NULL, NULL}};
   make_class(L, ANY_CLASS, none, meta);
   add_functions(L, functions);
 }

@@ -22,22 +22,28 @@
 
 #include <lua.h>
 
-#include "proactor.h"
+#include "lua_task.h"
 
 /* An entry's place in the list of what it waits for. */
 struct looker {
   struct waiter waiter; /* .looks is set: by that a list can tell */
-  /* For lists where both sides may only look (a rendezvous): decide the wait
-   * for this entry, now, from outside. true: it is woken and will take this
-   * entry, whatever else gets ready; false: it does not wait at the moment, or
-   * is decided: wake it instead, it will look again. */
-  bool (*claim)(struct looker *);
-  void *wait;   /* lookers of one wait never meet each other */
+  struct task *const *task;
+  void *wait;   /* of which it is a part; its lookers never meet each other */
   bool claimed; /* until it has been taken */
+  /* Decide the wait for this entry, from outside, while looker_waits: it is
+   * woken and takes this one, whatever else gets ready. For lists where the
+   * other side may be one that only looks as well (a rendezvous). */
+  void (*claim)(struct looker *);
 };
 
 static inline struct looker *looker_of(struct waiter *w) {
   return container_of(w, struct looker, waiter);
+}
+
+/* Is nothing decided yet? If not, it can only be woken, to look again. */
+static inline bool looker_waits(const struct looker *k) {
+  const struct task *t = *k->task;
+  return t && t->state == TASK_WAITING && t->wait.subject == k->wait;
 }
 
 /* The object is the userdata at idx, which may be closed meanwhile: then it is
@@ -53,9 +59,9 @@ struct select_class {
    * a thread)? NULL: no. What only tasks can do is a deadlock when none is
    * left. */
   bool (*external)(lua_State *L, int idx);
-  /* It was linked and is not taken now; the looker is in no list any more, and
-   * may have been woken: pass on what another waiter may take. NULL: nothing
-   * to do. */
+  /* It was linked, or was to be, and is not taken now; the looker is in no list
+   * any more, and may have been woken: pass on what another waiter may take.
+   * NULL: nothing to do. */
   void (*leave)(lua_State *L, int idx, struct looker *k);
   /* It was ready just now: take, without awaiting. Pushes what awaiting it
    * would return (a failure as nil, message, code) and returns how many, or -1
@@ -73,8 +79,8 @@ void select_register(lua_State *L, const char *name,
 
 /* NULL: the value at idx can't be waited for. */
 const struct select_class *select_class_of(lua_State *L, int idx);
-/* Raises unless all n of the list can be waited for. */
-void select_check_list(lua_State *L, int idx, int n);
+/* Raises unless it can. */
+void select_check(lua_State *L, int idx);
 bool select_external(lua_State *L, int idx);
 void select_leave(lua_State *L, int idx, struct looker *k);
 

@@ -1,30 +1,46 @@
 /* lua_watch.c - several things, taken one after another as they get ready.
  *
- * core.watch(list) joins the waiters of each entry once; next() takes from one
- * that is ready, of several the lowest, and from each only once. So all and
- * any of n entries cost n steps, not n times n.
- * A watch is a userdata that keeps the list; close() leaves what was not
- * taken as it is. What an entry can be: lua_select.h.
+ * core.watch() makes a watch; add(entry) joins the waiters of an entry once and
+ * gives its number; next() takes from one that is ready, of several the one
+ * with the lowest number, which is free again afterwards. So all and any of n
+ * entries cost n steps, not n times n, and map with a limit has so many
+ * numbers. close() leaves what was not taken as it is.
+ * What an entry can be: lua_select.h.
  *
  * SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "lua_core.h"
 #include "lua_select.h"
 
 #define WATCH_CLASS "proa.watch"
 
+enum {
+  FIRST_CHUNK = 8, /* entries; each chunk has twice as many as the last */
+  CHUNKS_MAX = 24,
+};
+
 struct watched {
   struct looker looker;
   struct watch *watch;
-  bool external;
+  int index;
+  int next_free; /* while it is free: another, or -1 */
+  bool used, external;
 };
 
+/* Its user values: the entries by number, and a table of the chunks and the
+ * heap, which are userdata of their own: lookers never move. */
 struct watch {
   struct task *task; /* that waits in next, or did */
-  int n, ready_n, external_n;
+  int n, free;       /* numbers that were ever used; the first free, or -1 */
+  int external_n;
   int claimed; /* number of the entry that next was decided for, or 0 */
-  int *ready;  /* indices of what was woken: a heap, the lowest first */
-  struct watched entries[];
+  int ready_n;
+  int *ready; /* indices of what was woken: a heap, the lowest first */
+  struct watched *chunks[CHUNKS_MAX];
 };
+
+enum { UV_VALUES = 1, UV_MEMORY };
 
 /* -- the heap of indices -- */
 
@@ -49,38 +65,90 @@ static int ready_pop(struct watch *w) {
 
 /* -- entries -- */
 
-static bool waits_in(const struct watch *w) {
-  return w->task && w->task->state == TASK_WAITING &&
-         w->task->wait.subject == w;
+static int chunk_start(int k) {
+  return FIRST_CHUNK * ((1 << k) - 1);
 }
 
-static struct watched *watched_of(struct looker *k) {
-  return container_of(k, struct watched, looker);
+static struct watched *entry_at(struct watch *w, int index) {
+  int k = 31 - __builtin_clz((unsigned)index / FIRST_CHUNK + 1);
+  return &w->chunks[k][index - chunk_start(k)];
 }
 
 static void entry_wake(struct waiter *waiter) {
-  struct watched *e = watched_of(looker_of(waiter));
-  struct watch *w = e->watch;
-  ready_push(w, (int)(e - w->entries));
-  if (waits_in(w)) task_wake(w->task, WAIT_READY);
+  struct looker *k = looker_of(waiter);
+  struct watched *e = container_of(k, struct watched, looker);
+  ready_push(e->watch, e->index);
+  if (looker_waits(k)) task_wake(*k->task, WAIT_READY);
 }
 
-static bool entry_claim(struct looker *k) {
-  struct watched *e = watched_of(k);
+static void entry_claim(struct looker *k) {
+  struct watched *e = container_of(k, struct watched, looker);
   struct watch *w = e->watch;
-  if (!waits_in(w)) return false;
   link_unlink(&k->waiter.link);
   k->claimed = true;
-  w->claimed = (int)(e - w->entries) + 1;
+  w->claimed = e->index + 1;
   task_wake(w->task, WAIT_READY);
-  return true;
+}
+
+static void entry_init(struct watch *w, struct watched *e, int index) {
+  link_init(&e->looker.waiter.link);
+  e->looker.waiter.wake = entry_wake;
+  e->looker.waiter.looks = true;
+  e->looker.claim = entry_claim;
+  e->looker.wait = w;
+  e->looker.task = &w->task;
+  e->watch = w;
+  e->index = index;
+}
+
+/* A userdata without a metatable, kept under this key. The watch is at 1. */
+static void *new_memory(lua_State *L, size_t size, int key) {
+  lua_getiuservalue(L, 1, UV_MEMORY);
+  void *memory = lua_newuserdatauv(L, size, 0);
+  lua_rawseti(L, -2, key);
+  lua_pop(L, 1);
+  return memory;
+}
+
+/* The heap has room for all entries there are. */
+static void grow(lua_State *L, struct watch *w, int k) {
+  int start = chunk_start(k), n = FIRST_CHUNK << k;
+  if (k >= CHUNKS_MAX) luaL_error(L, "too many entries to wait for");
+  struct watched *chunk = new_memory(L, (size_t)n * sizeof *chunk, k + 1);
+  memset(chunk, 0, (size_t)n * sizeof *chunk);
+  int *ready = new_memory(L, (size_t)(start + n) * sizeof *ready, 0);
+  if (w->ready_n) memcpy(ready, w->ready, (size_t)w->ready_n * sizeof *ready);
+  w->ready = ready;
+  w->chunks[k] = chunk;
+  for (int i = 0; i < n; i++) entry_init(w, &chunk[i], start + i);
+}
+
+static struct watched *entry_new(lua_State *L, struct watch *w) {
+  struct watched *e;
+  if (w->free >= 0) {
+    e = entry_at(w, w->free);
+    w->free = e->next_free;
+  } else {
+    int k = 31 - __builtin_clz((unsigned)w->n / FIRST_CHUNK + 1);
+    if (w->n == chunk_start(k)) grow(L, w, k);
+    e = entry_at(w, w->n++);
+  }
+  e->used = true;
+  return e;
+}
+
+static void entry_free(struct watch *w, struct watched *e) {
+  if (e->external) w->external_n--;
+  e->used = e->external = false;
+  e->next_free = w->free;
+  w->free = e->index;
 }
 
 /* The entry's value is on top. */
 static void entry_join(lua_State *L, struct watched *e) {
   const struct select_class *class = select_class_of(L, -1);
   if (class->ready(L, lua_gettop(L)))
-    ready_push(e->watch, (int)(e - e->watch->entries));
+    ready_push(e->watch, e->index);
   else
     class->link(L, lua_gettop(L), &e->looker);
 }
@@ -101,15 +169,16 @@ static int take_entry(lua_State *L) {
   lua_settop(L, 1);
   lua_pushboolean(L, true); /* tells nothing from no values */
   int n = select_class_of(L, 1)->take(L, 1, k);
+  assert(n < 0 || lua_gettop(L) == 2 + n);
   return n < 0 ? 0 : n + 1;
 }
 
 /* Pushes its number, and what pcall(take) would return. 0: it had nothing
- * any more. The stack: 1 the watch, 2 the list. */
-static int take_pushing(lua_State *L, struct watched *e) {
-  lua_pushinteger(L, e - e->watch->entries + 1);
+ * any more. The stack: 1 the watch, 2 the values. */
+static int take_pushing(lua_State *L, struct watch *w, struct watched *e) {
+  lua_pushinteger(L, e->index + 1);
   lua_pushcfunction(L, take_entry);
-  lua_rawgeti(L, 2, e - e->watch->entries + 1);
+  lua_rawgeti(L, 2, e->index + 1);
   lua_pushlightuserdata(L, &e->looker);
   bool ok = lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK;
   e->looker.claimed = false;
@@ -119,7 +188,9 @@ static int take_pushing(lua_State *L, struct watched *e) {
   } else if (lua_gettop(L) == 3) {
     return 0;
   }
-  if (e->external) e->watch->external_n--;
+  lua_pushnil(L);
+  lua_rawseti(L, 2, e->index + 1);
+  entry_free(w, e);
   return lua_gettop(L) - 2;
 }
 
@@ -127,14 +198,14 @@ static int take_pushing(lua_State *L, struct watched *e) {
  * again. The same stack. 0: none. */
 static int take_ready(lua_State *L, struct watch *w) {
   while (w->ready_n) {
-    struct watched *e = &w->entries[ready_pop(w)];
-    lua_rawgeti(L, 2, e - w->entries + 1);
+    struct watched *e = entry_at(w, ready_pop(w));
+    lua_rawgeti(L, 2, e->index + 1);
     bool ready = select_class_of(L, 3)->ready(L, 3);
     if (!ready) entry_join(L, e);
     lua_settop(L, 2);
-    int n = ready ? take_pushing(L, e) : 0;
+    int n = ready ? take_pushing(L, w, e) : 0;
     if (n) return n;
-    if (ready) ready_push(w, (int)(e - w->entries)); /* to look once more */
+    if (ready) ready_push(w, e->index); /* to look once more */
     lua_settop(L, 2);
   }
   return 0;
@@ -149,7 +220,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   int claimed = w->claimed;
   w->claimed = 0;
   await_end(L);
-  int n = claimed ? take_pushing(L, &w->entries[claimed - 1]) : 0;
+  int n = claimed ? take_pushing(L, w, entry_at(w, claimed - 1)) : 0;
   if (n) return n;
   lua_settop(L, 2);
   return next_go(L, w, await_begin(L));
@@ -164,98 +235,74 @@ static int next_go(lua_State *L, struct watch *w, struct task *t) {
                      NEVER_NS, 0, next_k);
 }
 
-/* next() -> index, true, results... | index, false, error: of one that is
+/* next() -> number, true, results... | number, false, error: of one that is
  * ready; each is given once */
 static int l_next(lua_State *L) {
   struct watch *w = check_watch(L);
   lua_settop(L, 1);
-  lua_getiuservalue(L, 1, 1);
+  lua_getiuservalue(L, 1, UV_VALUES);
   return next_go(L, w, await_begin(L));
 }
 
 /* -- making and closing -- */
 
-static void unlink_all(struct watch *w) {
-  for (int i = 0; i < w->n; i++) link_unlink(&w->entries[i].looker.waiter.link);
-}
-
-/* The list is on top. */
-static void leave_all(lua_State *L, struct watch *w) {
-  w->task = NULL;
-  unlink_all(w);
-  for (int i = 0; i < w->n; i++) {
-    lua_rawgeti(L, -1, i + 1);
-    select_leave(L, -1, &w->entries[i].looker);
-    lua_pop(L, 1);
-  }
-  w->n = w->ready_n = 0;
-}
-
 static int l_close(lua_State *L) {
   struct watch *w = check_watch(L);
-  lua_getiuservalue(L, 1, 1);
-  leave_all(L, w);
+  int n = w->n;
+  w->task = NULL;
+  w->n = w->ready_n = 0;
+  lua_settop(L, 1);
+  lua_getiuservalue(L, 1, UV_VALUES);
+  for (int i = 0; i < n; i++) link_unlink(&entry_at(w, i)->looker.waiter.link);
+  for (int i = 0; i < n; i++) {
+    struct watched *e = entry_at(w, i);
+    if (!e->used) continue;
+    e->used = false;
+    lua_rawgeti(L, 2, i + 1);
+    select_leave(L, -1, &e->looker);
+    lua_pop(L, 1);
+  }
   return 0;
 }
 
 /* It is collected with its coroutine, or with the state. */
 static int watch_gc(lua_State *L) {
-  unlink_all(check_watch(L));
-  return 0;
-}
-
-static struct watch *push_watch(lua_State *L, int n) {
-  size_t entries = (size_t)n * sizeof(struct watched);
-  size_t size = sizeof(struct watch) + entries + (size_t)n * sizeof(int);
-  struct watch *w = new_object(L, size, WATCH_CLASS, 1);
-  w->n = n;
-  w->ready = (int *)(void *)&w->entries[n];
-  for (int i = 0; i < n; i++) {
-    struct watched *e = &w->entries[i];
-    link_init(&e->looker.waiter.link);
-    e->looker.waiter.wake = entry_wake;
-    e->looker.waiter.looks = true;
-    e->looker.claim = entry_claim;
-    e->looker.wait = w;
-    e->watch = w;
-  }
-  return w;
-}
-
-/* watch, list */
-static int join_all(lua_State *L) {
   struct watch *w = check_watch(L);
-  for (int i = 0; i < w->n; i++) {
-    lua_rawgeti(L, 2, i + 1);
-    w->entries[i].external = select_external(L, 3);
-    w->external_n += w->entries[i].external;
-    entry_join(L, &w->entries[i]);
-    lua_settop(L, 2);
-  }
+  for (int i = 0; i < w->n; i++)
+    link_unlink(&entry_at(w, i)->looker.waiter.link);
   return 0;
 }
 
-/* watch(list) -> watch; the list is not to be changed any more */
-static int l_watch(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  int n = (int)luaL_len(L, 1);
-  lua_settop(L, 1);
-  select_check_list(L, 1, n);
-  struct watch *w = push_watch(L, n);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 2, 1);
-  lua_pushcfunction(L, join_all);
+/* add(entry) -> its number */
+static int l_add(lua_State *L) {
+  struct watch *w = check_watch(L);
+  lua_settop(L, 2);
+  select_check(L, 2);
+  struct watched *e = entry_new(L, w);
+  lua_getiuservalue(L, 1, UV_VALUES);
   lua_pushvalue(L, 2);
-  lua_pushvalue(L, 1);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return 1;
-  lua_pushvalue(L, 1); /* one that can't be joined takes back the others */
-  leave_all(L, w);
-  lua_pop(L, 1);
-  return lua_error(L);
+  lua_rawseti(L, -2, e->index + 1);
+  e->external = select_external(L, 2);
+  w->external_n += e->external;
+  lua_settop(L, 2);
+  entry_join(L, e);
+  lua_pushinteger(L, e->index + 1);
+  return 1;
+}
+
+static int l_watch(lua_State *L) {
+  struct watch *w = new_object(L, sizeof *w, WATCH_CLASS, UV_MEMORY);
+  w->free = -1;
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, UV_VALUES);
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, UV_MEMORY);
+  return 1;
 }
 
 void open_watch(lua_State *L) {
-  static const luaL_Reg methods[] = {{"next", l_next}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"add", l_add}, {"next", l_next}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__close", l_close}, {"__gc", watch_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"watch", l_watch}, {NULL, NULL}};

@@ -75,6 +75,7 @@ local function existing()
   for class, functions in pairs { proa = proa, ["proa.net"] = proa.net,
     ["proa.op"] = proa.op, ["proa.fd_module"] = proa.fd,
     ["proa.proactor_module"] = proa.proactor, ["proa.signal"] = proa.signal,
+    ["proa.sync"] = proa.sync,
     ["proa.process_module"] = proa.process, ["proa.fs"] = proa.fs } do
     add(class, functions)
   end
@@ -89,6 +90,10 @@ local function existing()
     task_local = proa.task_local(), watchdog_handle = proa.watchdog(60) }
   objects.file = proa.fs.open "/dev/null"
   objects.watch = proa.fs.watch "."
+  objects.channel, objects.broadcast = proa.channel(), proa.broadcast(1)
+  objects.subscription = objects.broadcast:subscribe()
+  for name, make in pairs(proa.sync) do objects[name] = make(1) end
+  objects.guard = objects.mutex:lock()
   for class, object in pairs(objects) do
     local own = methods(object)
     if class == "file" then own = not_of(core.stream_methods, own) end

@@ -1,83 +1,66 @@
 --- select, all, any, race, interval: several awaitables at once.
--- Entries are tasks, futures, listeners or functions; functions become tasks
--- that belong to the call: what it started and nobody needs any more is
--- cancelled before it returns, what it was given is only no longer waited
--- for. Built on core.choose and core.watch, which take nothing from what they
--- do not choose.
+-- Entries are whatever can be waited for (lua_select.h), or functions;
+-- functions become tasks that belong to the call (crew.lua). select and race
+-- choose once, all and any take one after another.
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local crew = require "proa.crew"
+local misuse = require "proa.misuse"
 
 local combine = {}
 
---- The tasks that a call started; ended by finish.
-local function starter()
-  local started = {}
-  return started, function(entry)
-    if type(entry) ~= "function" then return entry end
-    local task = core.spawn(entry)
-    started[#started + 1] = task
-    return task
+-- -- select --
+
+local state = 1
+
+--- Where to begin among n, so that none is always looked at first. The order
+--- is the same in each run of a program.
+local function turn(n)
+  state = (state * 1103515245 + 12345) & 0x7fffffff
+  return (state >> 16) % n
+end
+
+--- Append to `to`, beginning anywhere.
+local function append_rotated(to, names)
+  local n = #names
+  local from = n > 1 and turn(n) or 0
+  for i = 1, n do to[#to + 1] = names[(i + from - 1) % n + 1] end
+end
+
+local function before(a, b)
+  if type(a) == type(b) then return a < b end
+  return type(a) == "number"
+end
+
+local function check_entry(who, entry)
+  local kind = type(entry)
+  if kind ~= "function" and kind ~= "userdata" then
+    misuse("%s: cannot wait for a %s: a task, a future, a listener or a "
+      .. "function expected", who, kind)
   end
 end
 
---- Cancel what is left and wait for it, so that nothing outlives the call.
-local function finish(started)
-  for _, task in ipairs(started) do task:cancel() end
-  core.shield(function()
-    for _, task in ipairs(started) do pcall(task.await, task) end
-  end)
-end
-
---- Calls body with a function that starts entries; ends what it started
--- however body ends, also by cancellation.
-local function with_started(body)
-  local started, start = starter()
-  local results = table.pack(pcall(body, start))
-  if #started > 0 then finish(started) end
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
-end
-
--- A failure, by the convention of all and any: raised, or nil and a message.
-local function failed(results)
-  return results[1] == nil and type(results[2]) == "string"
-end
-
-local turn = 0
-
---- Rotate so that no entry is always looked at first.
-local function rotated(names)
-  turn = turn + 1
-  local n, out = #names, {}
-  for i = 1, n do out[i] = names[(i + turn) % n + 1] end
-  return out
-end
-
-local function sorted_names(entries)
-  local names = {}
-  for name in pairs(entries) do
-    if name ~= "timeout" then names[#names + 1] = name end
-  end
-  table.sort(names, function(a, b)
-    if type(a) == type(b) then return a < b end
-    return type(a) == "number"
-  end)
-  return names
-end
-
---- Raises for what is no table of entries; what a userdata is, the core sees.
-local function check_entries(who, entries, each)
-  if type(entries) ~= "table" then
-    error(("%s: a table expected, got %s"):format(who, type(entries)), 3)
-  end
-  for name, entry in each(entries) do
-    local kind = type(entry)
-    if kind ~= "function" and kind ~= "userdata" and name ~= "timeout" then
-      error(("%s: cannot wait for a %s: a task, a future, a listener or a "
-        .. "function expected"):format(who, kind), 3)
+--- The names of the entries in the order in which they are looked at.
+-- Functions come first: they run only when nothing else was ready at once, and
+-- one that has ended would lose its results to another that loses nothing.
+local function ordered(entries)
+  local functions, others, names = {}, {}, {}
+  for name, entry in pairs(entries) do
+    if type(name) ~= "string" and type(name) ~= "number" then
+      misuse("select: names are strings or numbers, got a %s", type(name))
+    end
+    if name ~= "timeout" then
+      check_entry("select", entry)
+      local list = type(entry) == "function" and functions or others
+      list[#list + 1] = name
     end
   end
+  table.sort(functions, before)
+  table.sort(others, before)
+  append_rotated(names, functions)
+  append_rotated(names, others)
+  return names, #functions
 end
 
 local function named(names, index, ...)
@@ -85,99 +68,164 @@ local function named(names, index, ...)
   return names[index], ...
 end
 
+--- The entries in this order, the first of them started.
+local function start_entries(entries, names, functions, tasks)
+  local list = {}
+  for i, name in ipairs(names) do
+    list[i] = entries[name]
+    if i <= functions then
+      tasks.most = i
+      tasks[i] = core.spawn(list[i])
+      list[i] = tasks[i]
+    end
+  end
+  return list
+end
+
 --- Wait for the first of several.
----@param entries table name -> future|task|listener|function; timeout: seconds
+---@param entries table name -> entry or function; timeout: seconds
 ---@return any name, any ... the entry's results; "timeout" alone when the
 ---  time was up
 function combine.select(entries)
-  check_entries("select", entries, pairs)
-  local names = rotated(sorted_names(entries))
+  if type(entries) ~= "table" then
+    misuse("select: a table expected, got %s", type(entries))
+  end
+  local limit = entries.timeout
+  if limit ~= nil and type(limit) ~= "number" then
+    misuse("select: timeout is a number of seconds, not a %s", type(limit))
+  end
+  local names, functions = ordered(entries)
   if #names == 0 then
-    if not entries.timeout then error("select: nothing to wait for", 2) end
-    core.sleep(entries.timeout)
+    if not limit then misuse "select: nothing to wait for" end
+    core.sleep(limit)
     return "timeout"
   end
-  return with_started(function(start)
-    local list = {}
-    for i, name in ipairs(names) do list[i] = start(entries[name]) end
-    return named(names, core.choose(list, entries.timeout))
+  if functions == 0 then
+    local list = start_entries(entries, names, 0)
+    return named(names, core.choose(list, limit))
+  end
+  return crew.with_tasks(function(tasks)
+    local list = start_entries(entries, names, functions, tasks)
+    return named(names, core.choose(list, limit))
   end)
 end
 
-local function started_list(list, start)
-  local out = {}
-  for i, entry in ipairs(list) do out[i] = start(entry) end
+-- -- all, any, race --
+
+local options = { collect = "boolean", limit = "number" }
+
+--- Options among the keys of a list, or in a table of their own.
+function combine.check_options(who, given, has_list)
+  for key, value in pairs(given) do
+    local listed = has_list and math.type(key) == "integer"
+    if not listed and not options[key] then
+      misuse("%s: unknown option '%s'", who, tostring(key))
+    elseif not listed and type(value) ~= options[key] then
+      misuse("%s: %s is a %s", who, key, options[key])
+    end
+  end
+  local limit = given.limit
+  if limit and (limit < 1 or limit ~= limit) then
+    misuse("%s: limit is at least 1", who)
+  end
+  return limit or math.huge, given.collect
+end
+
+local function check_list(who, list)
+  if type(list) ~= "table" then
+    misuse("%s: a table expected, got %s", who, type(list))
+  end
+  for _, entry in ipairs(list) do check_entry(who, entry) end
+  return combine.check_options(who, list, true)
+end
+
+--- A window over a list of entries, its functions bounded.
+local function window(members, list, limit)
+  local function bounded(i) return type(list[i]) == "function" end
+  local function open(i)
+    return (bounded(i) and members.start or members.add)(list[i])
+  end
+  local n = 0
+  for i in ipairs(list) do n = i end
+  return crew.window(members, n, limit, open, bounded), n
+end
+
+--- Take all n that `next_end` gives.
+function combine.gather(next_end, n, collect)
+  local out, errors = {}, {}
+  for _ = 1, n do
+    local i, results, raised = next_end()
+    if not results and not collect then error(raised, 0) end
+    if not crew.failed(results) then
+      out[i] = results[1]
+    elseif collect then
+      errors[i] = results and results[2] or raised
+    else
+      return nil, results[2], results[3], i
+    end
+  end
+  if collect then return out, errors end
   return out
 end
 
---- Of the next entry that ends: its index, its results packed or nil, and
--- then what it raised.
-local function next_of(watch)
-  local results = table.pack(watch:next())
-  local i, ok = results[1], results[2]
-  if not ok then return i, nil, results[3] end
-  return i, table.pack(table.unpack(results, 3, results.n))
-end
-
 --- Wait for all. An entry fails when it raises or returns nil and a message.
----@param list table futures, tasks or functions; collect = true: go on
----  after failures
+---@param list table entries; limit: so many functions at a time; collect =
+---  true: go on after failures
 ---@return table|nil results the first value of each; nil, message, code,
 ---  index for the first failure; with collect: results, errors by index
 function combine.all(list)
-  check_entries("all", list, ipairs)
-  return with_started(function(start)
-    local entries, out, errors = started_list(list, start), {}, {}
-    local watch <close> = core.watch(entries)
-    for _ = 1, #entries do
-      local i, results, raised = next_of(watch)
-      if not results and not list.collect then error(raised, 0) end
-      if results and not failed(results) then
-        out[i] = results[1]
-      elseif list.collect then
-        errors[i] = results and results[2] or raised
-      else
-        return nil, results[2], results[3], i
-      end
-    end
-    if list.collect then return out, errors end
-    return out
+  local limit, collect = check_list("all", list)
+  return crew.with(function(members)
+    local next_end, n = window(members, list, limit)
+    return combine.gather(next_end, n, collect)
   end)
 end
 
 --- Wait for the first success.
----@param list table futures, tasks or functions
+---@param list table entries, and the options of all
 ---@return any ... its results; nil, message, code, index of the last failure
----  when all have failed
+---  when all have failed; with collect: results, errors by index
 function combine.any(list)
-  check_entries("any", list, ipairs)
-  if #list == 0 then error("any: nothing to wait for", 2) end
-  return with_started(function(start)
-    local entries, last = started_list(list, start), nil
-    local watch <close> = core.watch(entries)
-    for _ = 1, #entries do
-      local i, results, raised = next_of(watch)
-      if results and not failed(results) then
+  local limit, collect = check_list("any", list)
+  if list[1] == nil then misuse "any: nothing to wait for" end
+  return crew.with(function(members)
+    local next_end, n = window(members, list, limit)
+    local errors, last = {}, nil
+    for _ = 1, n do
+      local i, results, raised = next_end()
+      if not crew.failed(results) then
+        if collect then return { [i] = results[1] }, errors end
         return table.unpack(results, 1, results.n)
       end
+      errors[i] = results and results[2] or raised
       last = results and { results[2], results[3], i }
         or { tostring(raised), nil, i }
     end
+    if collect then return {}, errors end
     return nil, last[1], last[2], last[3]
   end)
 end
 
 --- Wait for the first end, success or not; an error is raised.
----@param list table futures, tasks or functions
----@return any ... its results
+---@param list table entries, and the options of all
+---@return any ... its results; with collect: results, errors by index
 function combine.race(list)
-  check_entries("race", list, ipairs)
-  if #list == 0 then error("race: nothing to wait for", 2) end
-  return with_started(function(start)
-    local waiting = started_list(list, start)
-    return select(2, core.choose(waiting))
+  local limit, collect = check_list("race", list)
+  if list[1] == nil then misuse "race: nothing to wait for" end
+  return crew.with(function(members)
+    local i, results, raised = window(members, list, limit)()
+    if collect then
+      if crew.failed(results) then
+        return {}, { [i] = results and results[2] or raised }
+      end
+      return { [i] = results[1] }, {}
+    end
+    if not results then error(raised, 0) end
+    return table.unpack(results, 1, results.n)
   end)
 end
+
+-- -- interval --
 
 --- Iterate in step with the clock: the first round after `seconds`, then
 -- each `seconds` after the one before was due; rounds that were missed are
@@ -186,7 +234,7 @@ end
 ---@return fun(): integer count of periods that have passed
 function combine.interval(seconds)
   if not (type(seconds) == "number" and seconds > 0) then
-    error("interval: a number of seconds above 0 expected", 2)
+    misuse "interval: a number of seconds above 0 expected"
   end
   local start, count = core.now(), 0
   return function()

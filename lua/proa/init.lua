@@ -32,7 +32,13 @@ local proa = {
   shield = core.shield, defer = core.defer, is_cancelled = core.is_cancelled,
   -- several at once
   select = combine.select, all = combine.all, any = combine.any,
-  race = combine.race,
+  race = combine.race, sending = core.sending,
+  -- between tasks
+  channel = core.channel, broadcast = core.broadcast,
+  sync = {
+    mutex = core.mutex, semaphore = core.semaphore, event = core.event,
+    cond = core.cond, waitgroup = core.waitgroup, limiter = core.limiter,
+  },
   -- futures, raw operations, bytes
   future = core.future, op = core.op, fd = core.fd,
   proactor = core.proactor, buffer = core.buffer,

@@ -16,9 +16,12 @@
 ---@field fd proa.fd_module descriptors for raw operations
 ---@field proactor proa.proactor_module the loop by hand
 ---@field signal proa.signal
+---@field sync proa.sync
 local proa = {}
 
----@alias proa.awaitable proa.task|proa.future|proa.listener
+---@alias proa.awaitable proa.task|proa.future|proa.listener|proa.between_tasks
+---@alias proa.between_tasks proa.channel|proa.sending|proa.subscription|proa.lock
+---@alias proa.lock proa.mutex|proa.semaphore|proa.event|proa.waitgroup|proa.limiter
 
 -- -- running --
 
@@ -307,17 +310,27 @@ function proa.is_cancelled(err) end
 -- -- several at once --
 
 --- Wait for the first of several. Nothing is taken from those that are not
---- chosen; functions become tasks that are cancelled before it returns. Of
---- several that are ready each gets its turn.
----@param entries table<any, proa.awaitable|fun(): ...> by name; `timeout`: seconds
+--- chosen; functions become tasks that are cancelled before it returns (what
+--- such a function has taken itself is its own to keep). Of several that are
+--- ready each gets its turn.
+---@param entries table<string|number, proa.awaitable|fun(): ...> by name;
+---  `timeout`: seconds
 ---@return any name "timeout" alone when the time was up
----@return any ... the entry's results: of a listener, `accept`'s
+---@return any ... what the entry gives: of a listener accept's results, of a
+---  channel recv's, of a mutex a guard
 function proa.select(entries) end
+
+--- An entry of `select`, `all`, `any` and `race` that sends these values when it
+--- is chosen; it can be used again.
+---@param ch proa.channel
+---@param ... any as `ch:send`
+---@return proa.sending
+function proa.sending(ch, ...) end
 
 --- Wait for all. An entry fails when it raises, which is raised here, or when
 --- it returns nil and a message. What functions started is then cancelled.
----@param list (proa.awaitable|fun(): ...)[] `collect = true`: failures are
----  collected instead
+---@param list (proa.awaitable|fun(): ...)[] also `limit = n`: at most n functions
+---  at a time; `collect = true`: failures are collected instead
 ---@return any[]? results the first result of each; nil: failed
 ---@return string|table|nil message of the first failure; with collect: errors by index
 ---@return string? code
@@ -325,15 +338,28 @@ function proa.select(entries) end
 function proa.all(list) end
 
 --- Wait for the first success.
----@param list (proa.awaitable|fun(): ...)[]
+---@param list (proa.awaitable|fun(): ...)[] also `limit` and `collect`
 ---@return any ... its results; nil, message, code, index of the last failure
----  when all have failed
+---  when all have failed; with collect: results, errors, both by index
 function proa.any(list) end
 
 --- Wait for the first end, success or not; an error is raised.
----@param list (proa.awaitable|fun(): ...)[]
----@return any ... its results
+---@param list (proa.awaitable|fun(): ...)[] also `limit` and `collect`
+---@return any ... its results; with collect: results, errors, both by index
 function proa.race(list) end
+
+-- -- between tasks --
+
+--- A channel.
+---@param capacity? integer messages that it queues; 0, the default: a send waits
+---  for a recv
+---@return proa.channel
+function proa.channel(capacity) end
+
+--- A broadcast.
+---@param kept integer messages that a subscription may be behind
+---@return proa.broadcast
+function proa.broadcast(kept) end
 
 -- -- futures and bytes --
 

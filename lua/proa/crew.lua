@@ -1,0 +1,107 @@
+--- crew: the tasks that one call starts, and the entries that it waits for.
+-- What a call has started and nobody needs any more is cancelled and has ended
+-- before the call returns or raises; what it was given is only no longer
+-- waited for. Used by combine.lua and each.lua; built on core.watch, which
+-- takes nothing from what it does not choose.
+-- SPDX-License-Identifier: MIT
+
+local core = require "proa.core"
+
+local crew = {}
+
+--- Cancel what is left, and wait for it.
+local function finish(tasks)
+  for i = 0, tasks.most do
+    if tasks[i] then tasks[i]:cancel() end
+  end
+  core.shield(function()
+    for i = 0, tasks.most do
+      if tasks[i] then pcall(tasks[i].await, tasks[i]) end
+    end
+  end)
+end
+
+--- Calls body with a table for the tasks that it starts: by number, from 0 to
+--- `most`; it takes out what has ended. What is still in it when body ends,
+--- also by an error, is ended here.
+function crew.with_tasks(body)
+  local tasks = { most = -1 }
+  local results = table.pack(pcall(body, tasks))
+  if next(tasks, next(tasks)) then finish(tasks) end
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+--- Of the next entry that ends: its number, its results packed or nil, and
+-- then what it raised.
+local function next_of(watch)
+  local results = table.pack(watch:next())
+  local number, ok = results[1], results[2]
+  if not ok then return number, nil, results[3] end
+  return number, table.pack(table.unpack(results, 3, results.n))
+end
+
+--- Calls body with a crew. crew.start(fn, ...) runs a function as a task,
+-- crew.add(entry) waits for what there is already; both give a number, which
+-- crew.next() gives back, once, with results or what was raised.
+function crew.with(body)
+  return crew.with_tasks(function(tasks)
+    local watch <close> = core.watch()
+    local members = {}
+    function members.add(entry) return watch:add(entry) end
+    function members.start(fn, ...)
+      tasks.most = math.max(tasks.most, 0)
+      tasks[0] = core.spawn(fn, ...)
+      local number = watch:add(tasks[0])
+      tasks[number], tasks[0] = tasks[0], nil
+      tasks.most = math.max(tasks.most, number)
+      return number
+    end
+    function members.next()
+      local number, results, raised = next_of(watch)
+      tasks[number] = nil
+      return number, results, raised
+    end
+    return body(members)
+  end)
+end
+
+--- Opens entries 1 to n, of those that `bounded` names at most `limit` at a
+-- time. Returns a function for the next that ends: its index, its results
+-- packed or nil, and then what it raised.
+---@param open fun(i): integer starts or adds entry i
+---@param bounded fun(i): boolean
+function crew.window(members, n, limit, open, bounded)
+  local index, queue, first, running = {}, {}, 1, 0
+  local function start(i)
+    index[open(i)] = i
+    running = running + 1
+  end
+  for i = 1, n do
+    if not bounded(i) then
+      index[open(i)] = i
+    elseif running < limit then
+      start(i)
+    else
+      queue[#queue + 1] = i
+    end
+  end
+  return function()
+    local number, results, raised = members.next()
+    local i = index[number]
+    index[number] = nil
+    if bounded(i) then
+      running = running - 1
+      if queue[first] then start(queue[first]) end
+      first = first + 1
+    end
+    return i, results, raised
+  end
+end
+
+--- A failure, by the convention: raised, or nil and a message.
+function crew.failed(results)
+  return not results or results[1] == nil and type(results[2]) == "string"
+end
+
+return crew
