@@ -21,6 +21,7 @@
 #include "lua_fd.h"
 #include "lua_file.h"
 #include "lua_net.h"
+#include "lua_resolve.h"
 #include "lua_stream.h"
 #include "message.h"
 
@@ -324,7 +325,7 @@ static bool fill_paths(struct op *op, const struct parsed *a) {
 }
 
 static bool fill_query(struct op *op, const struct parsed *a) {
-  struct resolve_query q;
+  struct resolve_query q = {.family = AF_UNSPEC};
   memcpy(q.host, a->host, sizeof q.host);
   memcpy(q.service, a->service, sizeof q.service);
   return op_memory(op, &q, sizeof q) != NULL;
@@ -566,5 +567,6 @@ int args_push_result(lua_State *L, struct proactor *p, struct op *op,
   if (op->closed)
     return push_fail(L, lua_pushfstring(L, "%s: the fd was closed", what),
                      "CLOSED");
+  if (op->class == &op_resolve) return push_resolve_error(L, what, res);
   return push_errno(L, what, res);
 }

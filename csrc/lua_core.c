@@ -411,6 +411,7 @@ static int runtime_gc(lua_State *L) {
   rt->closed = true;
   wait_lingering(&rt->proactor);
   proactor_close(&rt->proactor, DRAIN_NS);
+  if (rt->resolver.p) resolver_deinit(&rt->resolver);
   ptrmap_deinit(&rt->inner);
   ptrmap_deinit(&rt->detached);
   places_deinit(&rt->places);
@@ -465,6 +466,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_op(L);
   open_net(L);
   open_udp(L);
+  open_resolve(L);
   open_stream(L);
   open_seam(L);
   open_listener(L);

@@ -22,6 +22,7 @@
 #include "place.h"
 #include "proactor.h"
 #include "ptrmap.h"
+#include "resolver.h"
 
 #define PROA_VERSION "0.1.0-dev"
 
@@ -79,6 +80,7 @@ struct runtime {
   bool signal_waited[SIGNALS_MAX]; /* by signal.wait, some time */
   bool signal_kept[SIGNALS_MAX];   /* came, for the next signal.wait */
   size_t told_bytes;               /* to the collector */
+  struct resolver resolver;        /* .p NULL: nobody has asked yet */
 };
 
 /* The runtime of this state; the module has been opened. Every function that
@@ -175,6 +177,7 @@ void open_buffer(lua_State *L);
 void open_fd(lua_State *L);
 void open_net(lua_State *L);
 void open_udp(lua_State *L);
+void open_resolve(lua_State *L);
 void open_stream(lua_State *L);
 void open_seam(lua_State *L);
 void open_listener(lua_State *L);

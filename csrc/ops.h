@@ -66,8 +66,12 @@ struct resolved {
 
 /* What op_resolve is asked; lives in op->memory until then. */
 struct resolve_query {
-  char host[256], service[32];
+  char host[256], service[32]; /* zero behind their ends: compared as bytes */
+  int family, flags;           /* AF_UNSPEC or one; AI_* */
 };
+
+/* Its result for an EAI_* of getaddrinfo(3), which are negative as well. */
+#define RESOLVE_EAI 10000
 
 /* It said EAGAIN because the receiver is full, of which no event tells: this
  * socket is ready all the time. (A named Unix datagram, unix(7).) */

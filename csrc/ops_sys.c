@@ -59,16 +59,14 @@ const struct op_class op_ready = {
 
 /* -- resolve: getaddrinfo blocks, so a worker runs it -- */
 
-static int gai_errno(int r) {
+static int gai_result(int r) {
   switch (r) {
-  case EAI_SYSTEM:
-    return -errno;
+  case EAI_SYSTEM: /* EAGAIN means "wait" to a driver */
+    return errno == EAGAIN || errno == EINTR ? EAI_AGAIN - RESOLVE_EAI : -errno;
   case EAI_MEMORY:
     return -ENOMEM;
-  case EAI_AGAIN:
-    return -EAGAIN;
-  default: /* no such host, service or family for it */
-    return -ENOENT;
+  default:
+    return r - RESOLVE_EAI;
   }
 }
 
@@ -89,15 +87,16 @@ static int copy_list(struct op *op, const struct addrinfo *list) {
 static int resolve_perform(struct op *op, struct sys *sys) {
   (void)sys;
   struct resolve_query *q = op->memory;
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+  struct addrinfo hints = {
+      .ai_family = q->family, .ai_flags = q->flags, .ai_socktype = SOCK_STREAM};
+  struct addrinfo *list = NULL;
   int r = getaddrinfo(q->host, q->service, &hints, &list);
   if (r == 0) {
     r = copy_list(op, list);
     freeaddrinfo(list);
     return r;
   }
-  r = gai_errno(r);
-  return r == -EAGAIN ? -ETIMEDOUT : r; /* EAGAIN means "wait" to a driver */
+  return gai_result(r);
 }
 
 const struct op_class op_resolve = {

@@ -5,6 +5,7 @@
 
 local core = require "proa.core"
 local check = require "proa.options"
+local misuse = require "proa.misuse"
 
 local datagram = {}
 
@@ -24,26 +25,26 @@ for _, name in ipairs(socket_options) do known[name] = true end
 --- Raises for what is no address, or a name where none may be.
 local function check_address(who, key, address, to_bind)
   if address == nil or (to_bind and address == "unix:") then return end
-  check.typed(who, key, address, "string", 4)
+  check.typed(who, key, address, "string")
   local text, message, service = core.address(address, to_bind)
   if text == false and not service then
-    error(("%s: %s"):format(who, message), 4)
+    misuse("%s: %s", who, message)
   elseif to_bind and text == nil then
-    error(("%s: %s: '%s' is a name; an address of this machine expected"):
-      format(who, key, message), 4)
+    misuse("%s: %s: '%s' is a name; an address of this machine expected", who,
+      key, message)
   end
 end
 
 local function check_options(who, options)
-  check.check(options, known, who, 3)
+  check.check(options, known, who)
   check_address(who, "bind", options.bind, true)
   check_address(who, "connect", options.connect, false)
-  check.integer(who, "size", options.size, 1, SIZE_MAX, 3)
-  check.integer(who, "queue", options.queue, 1, QUEUE_MAX, 3)
+  check.integer(who, "size", options.size, 1, SIZE_MAX)
+  check.integer(who, "queue", options.queue, 1, QUEUE_MAX)
   if options.mode ~= nil and not tostring(options.bind):find "^unix:[^@]" then
-    error(("%s: mode is for paths of Unix sockets"):format(who), 3)
+    misuse("%s: mode is for paths of Unix sockets", who)
   end
-  return check.mode(who, options.mode, 3)
+  return check.mode(who, options.mode)
 end
 
 --- The address to connect to, resolved when it is a name.
@@ -103,7 +104,7 @@ end
 --- Iterate over what comes until the socket is closed here. Raises on errors.
 ---@return fun(): string|nil, string|nil, integer|nil
 local function incoming(self)
-  if self:closed() then error("incoming: datagram socket is closed", 2) end
+  if self:closed() then misuse "incoming: datagram socket is closed" end
   return function()
     if self:closed() then return nil end
     local data, from, full = self:recv_from()

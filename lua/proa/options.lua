@@ -3,50 +3,49 @@
 -- limit is no limit.
 -- SPDX-License-Identifier: MIT
 
+local misuse = require "proa.misuse"
+
 local options = {}
 
---- Raises unless `given` is a table with none but these keys. `level`: whose
--- fault it is, as error() has it, seen from the caller.
-function options.check(given, known, who, level)
+--- Raises unless `given` is a table with none but these keys.
+function options.check(given, known, who)
   if type(given) ~= "table" then
-    error(("%s: a table of options expected, got %s"):format(who,
-      type(given)), (level or 2) + 1)
+    misuse("%s: a table of options expected, got %s", who, type(given))
   end
   for key in pairs(given) do
     if not known[key] then
-      error(("%s: unknown option '%s'"):format(who, tostring(key)),
-        (level or 2) + 1)
+      misuse("%s: unknown option '%s'", who, tostring(key))
     end
   end
 end
 
 --- Raises unless the value is nil or an integer from min to max.
-function options.integer(who, key, value, min, max, level)
+function options.integer(who, key, value, min, max)
   if value == nil then return end
   if math.type(value) ~= "integer" or value < min or value > max then
-    error(("%s: %s: an integer of %d to %d expected, got %s"):format(who, key,
-      min, max, tostring(value)), (level or 2) + 1)
+    misuse("%s: %s: an integer of %d to %d expected, got %s", who, key, min,
+      max, tostring(value))
   end
 end
 
---- Raises unless the value is nil or of that type.
-function options.typed(who, key, value, kind, level)
+--- Raises unless the value is nil or of that type; `what`: how it is called.
+function options.typed(who, key, value, kind, what)
   if value ~= nil and type(value) ~= kind then
-    error(("%s: %s: a %s expected, got %s"):format(who, key, kind,
-      type(value)), (level or 2) + 1)
+    misuse("%s: %s: a %s expected, got %s", who, key, what or kind,
+      type(value))
   end
 end
 
 --- Permissions as an integer (0x1B0) or in octal digits ("660"); nil stays.
-function options.mode(who, mode, level)
+function options.mode(who, mode)
   if mode == nil then return nil end
   local bits = mode
   if type(mode) == "string" and mode:find "^0?[0-7][0-7][0-7]$" then
     bits = tonumber(mode, 8)
   end
   if math.type(bits) ~= "integer" or bits < 0 or bits > 511 then
-    error(("%s: mode: octal digits like \"660\" or an integer of 0 to 511"
-      .. " expected, got %s"):format(who, tostring(mode)), (level or 2) + 1)
+    misuse("%s: mode: octal digits like \"660\" or an integer of 0 to 511"
+      .. " expected, got %s", who, tostring(mode))
   end
   return bits
 end

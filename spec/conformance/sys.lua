@@ -78,7 +78,7 @@ return {
     short = no_bytes,
     eof = no_stream,
     error = function()
-      kit.fails("ENOENT", op.resolve("127.0.0.1", "no-such-service"))
+      kit.fails("EAI_SERVICE", op.resolve("127.0.0.1", "no-such-service"))
     end,
     before = function()
       local future = op.resolve("127.0.0.1", "80")

@@ -62,12 +62,12 @@ describe("a name", function()
   helper.it("that does not exist is told as it was typed", function()
     local stream, message, code = net.connect "no.such.host.invalid:80"
     assert.is_nil(stream)
-    assert.equal("ENOENT", code)
+    assert.equal("EAI_NONAME", code)
     assert.equal("connect no.such.host.invalid:80: there is no such name",
       message)
     assert.equal("resolve no.such.host.invalid: there is no such name",
       select(2, net.resolve "no.such.host.invalid"))
-    assert.equal("connect localhost:nosuch: there is no such name or service",
+    assert.equal("connect localhost:nosuch: there is no such service",
       select(2, net.connect "localhost:nosuch"))
   end)
 

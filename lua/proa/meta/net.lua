@@ -10,14 +10,22 @@
 ---@class proa.net
 local net = {}
 
---- Connect a stream. A name is resolved, its addresses are tried in order;
---- ":80" is this machine.
----@param address string
----@param options? { timeout: number? } seconds for all of it; unknown keys raise
+--- Connect a stream. A name is resolved, and its addresses are tried as RFC
+--- 8305 has it: the families by turns, each 250 ms after the one before or as
+--- soon as that has failed; the first that succeeds wins. Of a list of addresses
+--- the same, in its order. ":80" is this machine.
+---@param address string|string[]
+---@param options? proa.connect_options unknown keys raise
 ---@return proa.stream? stream the caller's to close
----@return string? message "connect 127.0.0.1:80: connection refused"
----@return string? code TIMEOUT, ECONNREFUSED, ENOENT ...
+---@return string? message "connect 127.0.0.1:80: connection refused"; of several
+---  attempts what each has met
+---@return string? code TIMEOUT, ECONNREFUSED, ENOENT, EAI_NONAME ...; of several
+---  attempts the last one's
 function net.connect(address, options) end
+
+---@class proa.connect_options
+---@field timeout? number seconds for all of it; default: none
+---@field stagger? number seconds between attempts; default 0.25
 
 --- Listen for streams. ":80" is every interface, IPv4 and IPv6; port 0 takes a
 --- free one; names must be resolved first. At a Unix path a socket that nobody
@@ -87,13 +95,23 @@ function net.datagram(options) end
 ---@field multicast_loop? boolean hear one's own; default true
 ---@field multicast_if? string name of the interface that they leave by
 
---- The addresses of a name; on a thread, which a cancelled task leaves behind.
+--- The addresses of a name, by the hosts file, DNS and whatever else
+--- nsswitch.conf says; in the order of preference (RFC 6724). On a thread, which
+--- a cancelled task leaves behind at once. Equal questions at the same time are
+--- asked once, few are under way together (setup{workers=}).
 ---@param host string
 ---@param service? string|integer port, or name of a service; default 0
+---@param options? proa.resolve_options unknown keys raise; may be the second
 ---@return string[]? addresses that connect takes
----@return string? message
----@return string? code ENOENT: no such name
-function net.resolve(host, service) end
+---@return string? message "resolve nowhere.invalid: there is no such name"
+---@return string? code EAI_NONAME, EAI_SERVICE: no such service, EAI_AGAIN: no
+---  name server answers, EAI_FAIL, EAI_NODATA, TIMEOUT ...
+function net.resolve(host, service, options) end
+
+---@class proa.resolve_options
+---@field family? "inet"|"inet6" only addresses of this family
+---@field numeric? boolean take addresses and port numbers alone, ask nobody
+---@field timeout? number seconds
 
 ---@class proa.signal
 local signal = {}
