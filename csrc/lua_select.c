@@ -224,27 +224,56 @@ static int choose_go(lua_State *L, struct task *t) {
   return wait_for_any(L, t, n);
 }
 
-/* choose(list[, timeout]) -> index, results... of the first that is ready |
- * nothing: timed out */
-static int l_choose(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  uint64_t limit = opt_limit(L, 2);
-  lua_settop(L, LIST);
+static struct task *begin(lua_State *L) {
   for (int i = 1; i <= (int)lua_rawlen(L, LIST); i++) {
     lua_rawgeti(L, LIST, i);
     select_check(L, -1);
     lua_pop(L, 1);
   }
-  struct task *t = await_begin(L);
+  return await_begin(L);
+}
+
+/* choose(list[, timeout]) -> index, results... of the first that is ready |
+ * nothing: timed out */
+static int l_choose(lua_State *L) {
+  luaL_checktype(L, LIST, LUA_TTABLE);
+  uint64_t limit = opt_limit(L, 2);
+  lua_settop(L, LIST);
+  struct task *t = begin(L);
   lua_pushinteger(L, (lua_Integer)await_until(t->rt, limit));
   lua_pushnil(L);
   return choose_go(L, t);
 }
 
+static int try_go(lua_State *L, struct task *t);
+
+static int try_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  await_end(L);
+  return try_go(L, await_begin(L));
+}
+
+static int try_go(lua_State *L, struct task *t) {
+  int ready = first_ready(L, (int)lua_rawlen(L, LIST));
+  if (!ready) return 0;
+  if (!await_budget(t)) return await_reschedule(L, t, 0, try_k);
+  int results = take(L, ready, NULL);
+  return results >= 0 ? results : 0;
+}
+
+/* try_choose(list) -> the same, or nothing: none is ready */
+static int l_try_choose(lua_State *L) {
+  luaL_checktype(L, LIST, LUA_TTABLE);
+  lua_settop(L, ANY);
+  return try_go(L, begin(L));
+}
+
 void open_select(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", any_gc}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"choose", l_choose}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"choose", l_choose}, {"try_choose", l_try_choose}, {NULL, NULL}};
   make_class(L, ANY_CLASS, none, meta);
   add_functions(L, functions);
 }

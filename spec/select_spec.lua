@@ -54,6 +54,51 @@ describe("select", function()
     assert.equal("whole", task:await())
   end)
 
+  it("begins no function when something else is ready at once", function()
+    local begun, done = false, proa.future()
+    done:set "done"
+    assert.same({ "done", "done" }, { proa.select { done = done,
+      fn = function() begun = true end } })
+    assert.is_false(begun)
+  end)
+
+  it("is fair to selects that take turns", function()
+    local seen = { {}, {} }
+    local function round(i)
+      local a, b = proa.future(), proa.future()
+      a:set()
+      b:set()
+      seen[i][proa.select { a = a, b = b }] = true
+    end
+    for _ = 1, 20 do
+      round(1)
+      round(2)
+    end
+    assert.same({ { a = true, b = true }, { a = true, b = true } }, seen)
+  end)
+
+  it("gives other tasks their turn although something is always ready",
+    function()
+      local done, turns = proa.future(), 0
+      done:set()
+      local other = proa.spawn(function()
+        for _ = 1, 3 do
+          turns = turns + 1
+          proa.yield()
+        end
+      end)
+      for _ = 1, 1000 do proa.select { done } end
+      assert.equal(3, turns)
+      other:await()
+    end)
+
+  it("refuses names and limits that are none", function()
+    assert.matches("names are strings or numbers", helper.error_of(proa.select,
+      { [true] = proa.future() }))
+    assert.matches("timeout is a number", helper.error_of(proa.select,
+      { a = proa.future(), timeout = proa.future() }))
+  end)
+
   it("loses no connection that it does not choose", function()
     local listener <close> = assert(proa.net.listen "127.0.0.1:0")
     local client <close> = assert(proa.net.connect(listener:address()))

@@ -42,8 +42,8 @@ local function check_entry(who, entry)
 end
 
 --- The names of the entries in the order in which they are looked at.
--- Functions come first: they run only when nothing else was ready at once, and
--- one that has ended would lose its results to another that loses nothing.
+-- Functions come first: they begin only when nothing else was ready at once,
+-- and one that has ended would lose its results to another that loses nothing.
 local function ordered(entries)
   local functions, others, names = {}, {}, {}
   for name, entry in pairs(entries) do
@@ -68,18 +68,35 @@ local function named(names, index, ...)
   return names[index], ...
 end
 
---- The entries in this order, the first of them started.
-local function start_entries(entries, names, functions, tasks)
+--- The entries of these names, from one on.
+local function entries_from(entries, names, first)
   local list = {}
-  for i, name in ipairs(names) do
-    list[i] = entries[name]
-    if i <= functions then
+  for i = first, #names do list[i - first + 1] = entries[names[i]] end
+  return list
+end
+
+--- Choose among the tasks of the first `functions` and what there was already.
+local function choose_started(entries, names, functions, limit)
+  return crew.with_tasks(function(tasks)
+    local list = entries_from(entries, names, 1)
+    for i = 1, functions do
       tasks.most = i
       tasks[i] = core.spawn(list[i])
       list[i] = tasks[i]
     end
-  end
-  return list
+    return named(names, core.choose(list, limit))
+  end)
+end
+
+--- Whether there was one among them, and then select's results.
+local function chosen(names, skipped, index, ...)
+  if not index then return false end
+  return true, names[skipped + index], ...
+end
+
+local function go_on(entries, names, functions, limit, found, ...)
+  if found then return ... end
+  return choose_started(entries, names, functions, limit)
 end
 
 --- Wait for the first of several.
@@ -100,14 +117,10 @@ function combine.select(entries)
     core.sleep(limit)
     return "timeout"
   end
-  if functions == 0 then
-    local list = start_entries(entries, names, 0)
-    return named(names, core.choose(list, limit))
-  end
-  return crew.with_tasks(function(tasks)
-    local list = start_entries(entries, names, functions, tasks)
-    return named(names, core.choose(list, limit))
-  end)
+  local others = entries_from(entries, names, functions + 1)
+  if functions == 0 then return named(names, core.choose(others, limit)) end
+  return go_on(entries, names, functions, limit,
+    chosen(names, functions, core.try_choose(others)))
 end
 
 -- -- all, any, race --

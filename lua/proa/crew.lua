@@ -67,13 +67,14 @@ function crew.with(body)
 end
 
 --- Opens entries 1 to n, of those that `bounded` names at most `limit` at a
--- time. Returns a function for the next that ends: its index, its results
--- packed or nil, and then what it raised.
+-- time, and no more before it is asked for one that has ended. Returns a
+-- function for that: its index, its results packed or nil, and then what it
+-- raised.
 ---@param open fun(i): integer starts or adds entry i
 ---@param bounded fun(i): boolean
 function crew.window(members, n, limit, open, bounded)
   local index, queue, first, running = {}, {}, 1, 0
-  local function start(i)
+  local function begin(i)
     index[open(i)] = i
     running = running + 1
   end
@@ -81,20 +82,20 @@ function crew.window(members, n, limit, open, bounded)
     if not bounded(i) then
       index[open(i)] = i
     elseif running < limit then
-      start(i)
+      begin(i)
     else
       queue[#queue + 1] = i
     end
   end
   return function()
+    while running < limit and queue[first] do
+      begin(queue[first])
+      first = first + 1
+    end
     local number, results, raised = members.next()
     local i = index[number]
     index[number] = nil
-    if bounded(i) then
-      running = running - 1
-      if queue[first] then start(queue[first]) end
-      first = first + 1
-    end
+    if bounded(i) then running = running - 1 end
     return i, results, raised
   end
 end

@@ -6,6 +6,7 @@
 local core = require "proa.core"
 local combine = require "proa.combine"
 local datagram = require "proa.datagram"
+local each = require "proa.each"
 local dump = require "proa.dump"
 local file = require "proa.fs.file"
 local fs = require "proa.fs"
@@ -32,7 +33,7 @@ local proa = {
   shield = core.shield, defer = core.defer, is_cancelled = core.is_cancelled,
   -- several at once
   select = combine.select, all = combine.all, any = combine.any,
-  race = combine.race, sending = core.sending,
+  race = combine.race, map = each.map, each = each.each, sending = core.sending,
   -- between tasks
   channel = core.channel, broadcast = core.broadcast,
   sync = {
@@ -40,7 +41,7 @@ local proa = {
     cond = core.cond, waitgroup = core.waitgroup, limiter = core.limiter,
   },
   -- futures, raw operations, bytes
-  future = core.future, op = core.op, fd = core.fd,
+  future = core.future, from_callback = each.from_callback, op = core.op, fd = core.fd,
   proactor = core.proactor, buffer = core.buffer,
   -- the network, children, signals
   net = net,

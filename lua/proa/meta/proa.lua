@@ -348,6 +348,32 @@ function proa.any(list) end
 ---@return any ... its results; with collect: results, errors, both by index
 function proa.race(list) end
 
+---@class proa.each_options
+---@field limit? integer so many calls at a time; default: all at once
+---@field collect? boolean failures are collected instead of ending the rest
+
+--- Call a function for each value of a list, side by side.
+---@param list any[]
+---@param fn fun(value: any, index: integer): ... fails as an entry of `all`
+---@param options? proa.each_options
+---@return any[]? results as `all`, in the order of the list
+---@return string|table|nil message
+---@return string? code
+---@return integer? index
+function proa.map(list, fn, options) end
+
+--- Call a function for each value of a list or an iterator, side by side. The
+--- iterator is asked only when there is room for another call. It may await.
+---@param source any[]|fun(): ... a list: fn(value, index); an iterator, a
+---  channel: fn of what it gives, until nil
+---@param fn fun(...): ... fails as an entry of `all`
+---@param options? proa.each_options
+---@return integer? count of calls; nil: one failed
+---@return string|table|nil message of the first failure; with collect: errors by index
+---@return string? code
+---@return integer? index of the call
+function proa.each(source, fn, options) end
+
 -- -- between tasks --
 
 --- A channel.
@@ -366,6 +392,13 @@ function proa.broadcast(kept) end
 --- A result that is not there yet, to be set by hand.
 ---@return proa.future
 function proa.future() end
+
+--- Make a function that awaits of one that calls back: the callback comes
+--- behind its arguments, and what it is first called with is returned. An error
+--- that fn raises is raised; later calls of the callback return false.
+---@param fn fun(...): ...
+---@return fun(...): ...
+function proa.from_callback(fn) end
 
 --- Owned bytes outside Lua's heap, which operations can borrow.
 ---@param what integer|string so many zero bytes, or a copy of the string's
