@@ -12,6 +12,11 @@
 enum { PAGE = 4096 };
 
 static atomic_size_t bytes_live;
+static atomic_uint lent;
+
+unsigned buf_count_lent(void) {
+  return atomic_load_explicit(&lent, memory_order_relaxed);
+}
 
 size_t buf_bytes_live(void) {
   return atomic_load_explicit(&bytes_live, memory_order_relaxed);
@@ -74,9 +79,11 @@ int buf_reserve(struct buf *b, size_t cap) {
 void buf_lend(struct buf *b, const char *to) {
   assert(!b->lent && to);
   b->lent = to;
+  atomic_fetch_add_explicit(&lent, 1, memory_order_relaxed);
 }
 
 void buf_return(struct buf *b) {
   assert(b->lent);
   b->lent = NULL;
+  atomic_fetch_sub_explicit(&lent, 1, memory_order_relaxed);
 }

@@ -31,6 +31,9 @@ int buf_reserve(struct buf *b, size_t cap);
 void buf_lend(struct buf *b, const char *to);
 void buf_return(struct buf *b);
 
+/* Blocks of the process that are lent now. */
+unsigned buf_count_lent(void);
+
 /* Bytes in all live blocks of the process: what Lua's collector is told. */
 size_t buf_bytes_live(void);
 

@@ -49,12 +49,14 @@ static void park(struct listener *l, int fd) {
     return;
   }
   l->parked[(l->parked_at + l->parked_n++) % l->parked_cap] = fd;
+  l->p->parked++;
 }
 
 static int unpark(struct listener *l) {
   int fd = l->parked[l->parked_at];
   l->parked_at = (l->parked_at + 1) % l->parked_cap;
   l->parked_n--;
+  l->p->parked--;
   return fd;
 }
 

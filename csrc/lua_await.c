@@ -33,6 +33,7 @@ void task_wake(struct task *t, enum wait_end end) {
   assert(t->state == TASK_WAITING && t->wait.end == WAIT_PENDING);
   t->wait.end = (uint8_t)end;
   await_abandon(t);
+  if (TRACED(t->rt) && t != t->rt->current) trace_task_wake(t);
   task_make_ready(t);
 }
 

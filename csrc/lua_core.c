@@ -225,7 +225,7 @@ void release_anchor(void *arg, int anchor) {
     luaL_unref(rt->L, LUA_REGISTRYINDEX, anchor);
 }
 
-/* -- setup, info, stats -- */
+/* -- setup, info -- */
 
 static unsigned opt_count(lua_State *L, const char *key, unsigned max) {
   lua_Integer n = luaL_checkinteger(L, -1);
@@ -331,43 +331,6 @@ static int l_info(lua_State *L) {
   return 1;
 }
 
-static unsigned list_count(const struct list *l) {
-  unsigned n = 0;
-  list_each(l, k) n++;
-  return n;
-}
-
-static int l_stats(lua_State *L) {
-  struct runtime *rt = rt_open(L);
-  struct proactor *p = &rt->proactor;
-  struct proactor_stats *s = &p->stats;
-  lua_newtable(L);
-  set_integer(L, "ops_submitted", s->submitted);
-  set_integer(L, "ops_completed", s->completed);
-  set_integer(L, "ops_cancelled", s->cancels);
-  set_integer(L, "ops_in_flight", p->inflight);
-  set_integer(L, "ops_live", p->ops.live);
-  set_integer(L, "turns", s->turns);
-  set_integer(L, "enters", p->driver->enters);
-  set_integer(L, "accepts_parked", s->accepts_parked);
-  set_integer(L, "accepts_dropped", s->accepts_dropped);
-  set_integer(L, "bytes_in", s->bytes_in);
-  set_integer(L, "bytes_out", s->bytes_out);
-  set_integer(L, "enobufs", s->enobufs);
-  set_integer(L, "buffers_taken",
-              p->driver->pool.count - p->driver->pool.free_n);
-  set_integer(L, "buffer_bytes", buf_bytes_live());
-  set_integer(L, "handles", list_count(&p->handles));
-  set_integer(L, "streams", p->streams);
-  set_integer(L, "queued_bytes", p->queues.bytes);
-  set_integer(L, "lingering", list_count(&p->lingering));
-  set_integer(L, "deadlines", p->deadlines.len);
-  set_integer(L, "tasks", rt->live);
-  set_integer(L, "tasks_ended", rt->tasks_ended);
-  set_integer(L, "resumes", rt->resumes);
-  return 1;
-}
-
 /* -- birth and death -- */
 
 static int make_runtime(lua_State *L) {
@@ -434,7 +397,7 @@ static void register_fork(void) {
 __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   static const luaL_Reg functions[] = {
-      {"setup", l_setup}, {"info", l_info}, {"stats", l_stats}, {NULL, NULL}};
+      {"setup", l_setup}, {"info", l_info}, {NULL, NULL}};
   pthread_once(&once, register_fork);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return 1; /* required again: there is one runtime in a state */
@@ -450,6 +413,8 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_testing(L);
   open_traceback(L);
   open_insight(L);
+  open_stats(L);
+  open_trace(L);
   open_peek(L);
   open_log(L);
   open_watchdog(L);

@@ -18,6 +18,7 @@
 #include "lua_log.h"
 #include "lua_peek.h"
 #include "lua_task.h"
+#include "lua_trace.h"
 #include "lua_watchdog.h"
 #include "place.h"
 #include "proactor.h"
@@ -61,15 +62,17 @@ struct runtime {
   int free_slot;       /* the table has the next one there; 0: none */
   int class_ref;       /* registry: the metatable of tasks */
   int on_error_ref;    /* registry: the handler, or LUA_NOREF */
-  uint64_t tasks_ended, resumes;
-  uint32_t tick;        /* as of the last turn; see TICK_SHIFT */
-  struct places places; /* that spawned tasks */
-  char own[256];        /* how the sources of proa's own Lua files begin */
-  size_t own_len;       /* 0: not known */
+  uint64_t tasks_ended;
+  _Atomic(uint64_t) resumes; /* the watchdog's thread looks at these two */
+  _Atomic(uint64_t) runs;    /* of the ready queue; odd while it runs */
+  uint32_t tick;             /* as of the last turn; see TICK_SHIFT */
+  struct places places;      /* that spawned tasks */
+  char own[256];             /* how the sources of proa's own Lua files begin */
+  size_t own_len;            /* 0: not known */
   struct peek peek;
   struct lua_log log;
   struct watchdog *watchdog; /* or NULL */
-  atomic_uint beat;          /* odd while a task runs */
+  struct trace *trace;       /* or NULL */
   /* signals */
   volatile sig_atomic_t interrupted;
   volatile sig_atomic_t pending[SIGNALS_MAX];
@@ -160,7 +163,9 @@ void open_report(lua_State *L);   /* on_error */
 void open_testing(lua_State *L);  /* the simulation */
 void open_traceback(lua_State *L);
 void open_insight(lua_State *L); /* tasks */
-void open_peek(lua_State *L);    /* dump_signal */
+void open_stats(lua_State *L);
+void open_trace(lua_State *L);
+void open_peek(lua_State *L); /* dump_signal */
 void open_log(lua_State *L);
 void open_watchdog(lua_State *L);
 void open_task(lua_State *L);

@@ -188,6 +188,7 @@ static void note_failure(lua_State *L, struct task *t) {
 
 static void task_finish(lua_State *L, struct task *t) {
   struct runtime *rt = t->rt;
+  if (TRACED(rt)) trace_task_end(t);
   note_watchers(t);
   scope_abandon_all(t);
   scope_drop_error(L, &t->base);
@@ -274,14 +275,14 @@ static void task_resume(lua_State *L, struct task *t) {
   int nargs = t->started ? 0 : lua_gettop(t->co) - 1, nres = 0;
   rt->current = t;
   rt->top = t->co;
-  rt->resumes++;
+  beat(&rt->resumes);
   t->started = true;
   t->awaiting = false;
   t->budget = 0;
   t->state = TASK_RUNNING;
-  beat(&rt->beat);
+  if (TRACED(rt)) trace_task_resume(t);
   int status = lua_resume(t->co, L, nargs, &nres);
-  beat(&rt->beat);
+  if (TRACED(rt) && status == LUA_YIELD) trace_task_pause(t);
   rt->current = NULL;
   rt->top = NULL;
   after_resume(L, t, status, nres);
@@ -363,11 +364,15 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->pumping = true;
   rt->current = NULL;
   rt->top = NULL;
+  beat(&rt->runs);
   bool ran = run_tasks(L, rt);
+  beat(&rt->runs);
   bool idle = ran && wait && list_empty(&rt->ready) && !rt->interrupted &&
               !isolated(rt) && (rt->root.state == TASK_WAITING || rt->settling);
   uint64_t until = rt->settling ? rt->settle_until : NEVER_NS;
+  uint64_t from = TRACED(rt) ? trace_now(rt) : 0;
   int r = proactor_turn(&rt->proactor, idle ? until : 0);
+  if (TRACED(rt) && from) trace_turn(rt, from);
   rt_tick(rt);
   signals_dispatch(rt);
   if (rt->peek.asked) peek_answer(L, rt);
@@ -497,6 +502,7 @@ void executor_shutdown(struct runtime *rt) {
   struct link *k;
   rt->current = NULL;
   say_leaks(rt);
+  trace_close(rt);
   while ((k = list_first(&rt->tasks)))
     shut_task(rt, container_of(k, struct task, all));
 }

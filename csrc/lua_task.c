@@ -132,6 +132,7 @@ struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
   task_make_ready(t);
   rt->live++;
   group_join(group, t);
+  if (TRACED(rt)) trace_task_born(t);
   return t;
 }
 

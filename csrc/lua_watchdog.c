@@ -1,7 +1,7 @@
 /* lua_watchdog.c - reports a task that does not let go of the loop.
  *
  * A thread looks a few times in the given time whether the same resume still
- * runs; a program that is well gets no signal and pays two stores a resume.
+ * runs; a program that is well gets no signal and pays two stores a turn.
  * When it has taken too long the loop's thread gets SIGURG (by default it is
  * ignored, and no library waits for it), whose handler asks the running
  * coroutine to tell (lua_peek.c): so the report comes with its traceback,
@@ -37,7 +37,7 @@ struct watchdog {
   int fn_ref, self_ref; /* registry; it lives until it is closed */
   unsigned forks;
   /* between the thread and the loop */
-  atomic_uint asked;         /* the beat that is to be reported, or 0 */
+  _Atomic(uint64_t) asked;   /* the resume that is to be reported, or 0 */
   atomic_bool blocked;       /* the handler is to write its line */
   _Atomic(uint64_t) hung_ns; /* how long by now */
 };
@@ -118,32 +118,40 @@ static void handler_give(void) {
 
 /* What it remembers from look to look. */
 struct looks {
-  unsigned beat;     /* the last seen */
+  uint64_t resume;   /* the last seen */
   uint64_t since_ns; /* that it is seen */
   uint64_t next_ns;  /* hung so long, it is asked (again) */
   uint64_t asked_ns; /* hung so long, it was asked last */
   bool told;         /* of being blocked, since then */
 };
 
+static uint64_t resume_of(struct runtime *rt) {
+  return atomic_load_explicit(&rt->resumes, memory_order_relaxed);
+}
+
+static bool runs(struct runtime *rt) {
+  return atomic_load_explicit(&rt->runs, memory_order_relaxed) % 2;
+}
+
 static void look(struct watchdog *w, struct looks *k) {
-  unsigned now = atomic_load_explicit(&w->rt->beat, memory_order_relaxed);
-  uint64_t at = clock_ns();
-  if (now != k->beat || now % 2 == 0) {
+  uint64_t now = resume_of(w->rt), at = clock_ns();
+  if (now != k->resume || !runs(w->rt)) {
     *k = (struct looks){now, at, w->limit_ns, 0, false};
     return;
   }
   uint64_t hung = at - k->since_ns;
   if (hung < w->limit_ns) return;
-  atomic_store(&w->hung_ns, hung);
   if (atomic_load(&w->asked) == now) {
     if (k->told || hung < k->asked_ns + ANSWER_NS) return;
     k->told = true;
+    atomic_store(&w->hung_ns, hung);
     atomic_store(&w->blocked, true);
     pthread_kill(w->loop, SIGURG);
   } else if (hung >= k->next_ns) {
     k->next_ns = 2 * hung;
     k->asked_ns = hung;
     k->told = false;
+    atomic_store(&w->hung_ns, hung);
     atomic_store(&w->asked, now);
     pthread_kill(w->loop, SIGURG);
   }
@@ -202,9 +210,9 @@ void watchdog_answer(lua_State *L, struct runtime *rt) {
   struct watchdog *w = rt->watchdog;
   struct task *t = rt->current;
   if (!w) return;
-  unsigned asked = atomic_load(&w->asked);
-  bool same = asked == atomic_load_explicit(&rt->beat, memory_order_relaxed);
-  if (!asked || !same || !t || !t->co) return; /* it has let go meanwhile */
+  uint64_t asked = atomic_load(&w->asked);
+  if (!asked || asked != resume_of(rt) || !t || !t->co)
+    return; /* it has let go meanwhile */
   lua_pushcfunction(L, report);
   lua_pushlightuserdata(L, w);
   lua_pushlightuserdata(L, t);

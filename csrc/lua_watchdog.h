@@ -6,13 +6,14 @@
 
 #include <lua.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 struct runtime;
 struct watchdog;
 
-/* Odd while a task runs; another thread looks at it. */
-static inline void beat(atomic_uint *b) {
-  unsigned now = atomic_load_explicit(b, memory_order_relaxed);
+/* One more, where another thread looks on. */
+static inline void beat(_Atomic(uint64_t) *b) {
+  uint64_t now = atomic_load_explicit(b, memory_order_relaxed);
   atomic_store_explicit(b, now + 1, memory_order_relaxed);
 }
 

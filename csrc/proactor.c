@@ -107,8 +107,13 @@ static void start(struct proactor *p, struct op *op) {
     list_push(&p->backlog, &op->queue);
 }
 
+static bool traced(const struct proactor *p) {
+  return __builtin_expect(p->tracer != NULL, 0);
+}
+
 static void enlist(struct proactor *p, struct op *op) {
   p->inflight++;
+  if (traced(p)) p->tracer->submitted(p->tracer, op);
   if (op->other) op->other->inflight++;
   if (!op->handle) return;
   op->handle->inflight++;
@@ -193,7 +198,8 @@ static void orphan_sink(struct op *op, const struct op_result *r) {
   if (r->res >= 0)
     log_say(p->log,
             LOG_ENTRY(.level = LOG_LEVEL_DEBUG, .event = "late",
-                      .op = op->class->name, .has_fd = op->handle != NULL, .fd = op_fd(op)),
+                      .op = op->class->name, .has_fd = op->handle != NULL,
+                      .fd = op_fd(op)),
             "%s has ended well, and nobody waits for it any more",
             op->class->name);
   proactor_discard(p, op, r);
@@ -214,6 +220,7 @@ bool proactor_take_finished(struct proactor *p, struct op *op,
   op_step(op, OP_COMPLETED);
   p->stats.completed++;
   *r = (struct op_result){.res = op->res};
+  if (traced(p)) p->tracer->result(p->tracer, op, r);
   return true;
 }
 
@@ -235,6 +242,7 @@ static void end_unused(struct proactor *p, struct handle *h) {
 static void complete(struct proactor *p, struct op *op, struct op_result r) {
   struct handle *h = op->handle, *other = op->other;
   if (r.flags & RESULT_MORE) {
+    if (traced(p)) p->tracer->result(p->tracer, op, &r);
     op->sink(op, &r);
     return;
   }
@@ -248,6 +256,7 @@ static void complete(struct proactor *p, struct op *op, struct op_result r) {
   delist(p, op);
   op_step(op, OP_COMPLETED);
   p->stats.completed++;
+  if (traced(p)) p->tracer->result(p->tracer, op, &r);
   op->sink(op, &r); /* from here on op may be gone */
   if (!last) end_unused(p, h);
   end_unused(p, other);
@@ -338,6 +347,7 @@ int handle_open(struct proactor *p, int fd, bool owned, struct handle **out) {
     return r;
   }
   list_push(&p->handles, &h->link);
+  p->handles_n++;
   *out = h;
   return 0;
 }
@@ -356,6 +366,7 @@ static void close_sink(struct op *op, const struct op_result *r) {
   if (h->on_closed) h->on_closed(op, r);
   op->handle = NULL;
   p->ending--;
+  p->handles_n--;
   handle_free(h);
   proactor_free(p, op);
 }

@@ -31,6 +31,13 @@ struct hook {
   void (*run)(struct hook *);
 };
 
+/* Told of every op, while a trace is written. `result` comes before the sink,
+ * which may end the op. */
+struct tracer {
+  void (*submitted)(struct tracer *, const struct op *);
+  void (*result)(struct tracer *, const struct op *, const struct op_result *);
+};
+
 struct proactor_stats {
   uint64_t submitted, completed, cancels; /* ops */
   uint64_t turns;
@@ -58,11 +65,14 @@ struct proactor {
   bool woke;             /* a waiter was, in this turn: do not sleep */
   int broken;            /* the driver's wait failed with this */
   unsigned streams;      /* records that are not freed */
+  unsigned handles_n;
+  unsigned parked;           /* connections, in all listeners */
   struct outq_shared queues; /* bytes in the queues of all streams ... */
   size_t queued_max;         /* ... from which on they get no more (O9) */
   struct proactor_stats stats;
   char refused[REASON_MAX]; /* why not the better driver; "" */
   struct log *log;          /* who listens, or NULL */
+  struct tracer *tracer;    /* or NULL */
 };
 
 struct proactor_options {

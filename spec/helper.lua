@@ -132,7 +132,8 @@ local function descriptors()
 end
 
 local counted = { "ops_in_flight", "ops_live", "buffers_taken", "buffer_bytes",
-  "handles", "streams", "queued_bytes", "lingering", "deadlines", "tasks" }
+  "buffers_lent", "parked", "handles", "streams", "queued_bytes", "lingering",
+  "deadlines", "tasks" }
 
 local function snapshot()
   local stats = proa.stats()

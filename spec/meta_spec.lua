@@ -87,7 +87,8 @@ local function existing()
     datagram = proa.net.udp(), process = proa.process.spawn { "true" },
     signals = proa.signal.each "USR1",
     scope = proa.scope(), timeout = proa.timeout(1),
-    task_local = proa.task_local(), watchdog_handle = proa.watchdog(60) }
+    task_local = proa.task_local(), watchdog_handle = proa.watchdog(60),
+    trace_handle = proa.trace "/dev/null" }
   objects.file = proa.fs.open "/dev/null"
   objects.watch = proa.fs.watch "."
   objects.channel, objects.broadcast = proa.channel(), proa.broadcast(1)

@@ -24,7 +24,7 @@ local proa = {
   task_local = core.task_local,
   -- insight
   tasks = core.tasks, dump = dump.print, watchdog = core.watchdog,
-  on_log = core.on_log,
+  on_log = core.on_log, trace = core.trace,
   -- time
   sleep = core.sleep, yield = core.yield, now = core.now,
   interval = combine.interval,

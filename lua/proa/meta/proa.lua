@@ -102,11 +102,33 @@ local watchdog = {}
 --- Watch no more. Also by `<close>`.
 function watchdog:close() end
 
+--- Write a timeline that Perfetto (ui.perfetto.dev) and chrome://tracing open:
+--- a row for each task with what it did (ran, waited for what, was ready), ops
+--- from submission to completion, and the time that the loop spent in the
+--- driver. Tasks and ops that are there already begin where the trace does. One
+--- at a time; it goes on until it is closed, whether or not the handle is kept.
+--- Writing blocks the loop as writing to a file does, 64 KiB at once; a
+--- megabyte is about 10,000 events.
+---@param path string the file is made, or emptied
+---@param options? { max: integer? } bytes after which it ends by itself, which
+---  is logged; 256 MiB
+---@return proa.trace_handle? trace, string? message, string? code an errno name
+function proa.trace(path, options) end
+
+---@class proa.trace_handle
+local trace = {}
+
+--- The file is whole. Also by `<close>`, and when the Lua state is closed.
+---@return boolean? ok, string? message, string? code an errno name: not all of
+---  it could be written
+function trace:close() end
+
 ---@class proa.log_fields
----@field event "driver"|"accept"|"late"|"leak"|"hog" which driver was chosen,
+---@field event "driver"|"accept"|"late"|"leak"|"hog"|"trace" which driver was chosen,
 ---  and why not a better one; accepting has to wait for descriptors or memory;
 ---  an operation ended that nobody waits for any more; a task had not ended
----  when its Lua state was closed; a task did not let go of the loop
+---  when its Lua state was closed; a task did not let go of the loop; a trace
+---  has ended by itself
 ---@field driver? string
 ---@field op? string
 ---@field fd? integer
@@ -178,15 +200,19 @@ function proa.info() end
 ---@field ops_completed integer
 ---@field ops_cancelled integer cancels that were asked for
 ---@field ops_in_flight integer
+---@field ops table<string, integer> in flight, by name
 ---@field ops_live integer records in use, results not collected included
 ---@field turns integer of the loop
 ---@field enters integer system calls made to submit or wait
 ---@field accepts_parked integer clients that came while nobody waited
 ---@field accepts_dropped integer clients closed with their listener
+---@field parked integer clients that wait in listeners, now
 ---@field bytes_in integer received by streams
 ---@field bytes_out integer sent by streams
 ---@field enobufs integer receives that found the pool empty
 ---@field buffers_taken integer of the pool, now
+---@field buffers_free integer
+---@field buffers_lent integer `proa.buffer`s of the process that operations use
 ---@field buffer_bytes integer in live `proa.buffer`s of the process
 ---@field handles integer descriptors
 ---@field streams integer that are not closed for good
@@ -194,10 +220,12 @@ function proa.info() end
 ---@field lingering integer streams that close in the background
 ---@field deadlines integer
 ---@field tasks integer that live
+---@field tasks_ready integer of them, those that wait for their turn
 ---@field tasks_ended integer
 ---@field resumes integer
 
---- Counters since the start, and what there is now.
+--- Counters since the start, and what there is now. All of it is counted
+--- anyway; asking looks at each operation in flight once.
 ---@return proa.stats
 function proa.stats() end
 
