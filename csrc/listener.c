@@ -87,8 +87,8 @@ static void failed(struct listener *l, int res) {
   uint64_t at = ns_after(proactor_now(l->p), BACKOFF_MS * NS_PER_MS);
   l->err = res;
   log_say(l->p->log,
-          LOG_ENTRY(.level = LOG_LEVEL_WARN, .event = "accept",
-                    .has_fd = true, .fd = l->handle->fd, .err = res),
+          LOG_ENTRY(.level = LOG_LEVEL_WARN, .event = "accept", .has_fd = true,
+                    .fd = l->handle->fd, .err = res),
           "accepting has failed (%s); it is tried again in %d ms",
           err_name(-res) ? err_name(-res) : "?", BACKOFF_MS);
   if (deadline_at(l->p, &l->backoff, at) == 0)

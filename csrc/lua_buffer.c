@@ -15,28 +15,40 @@
 #define BUFFER_CLASS "proa.buffer"
 
 struct lua_buffer {
-  struct buf *b; /* NULL after __gc */
+  const void *magic; /* &buffer_magic: what the userdata is, told quickly */
+  struct buf *b;     /* NULL after __gc */
 };
+
+static const char buffer_magic;
+
+/* Looking up the class by its name took a tenth of a read into one. */
+static struct lua_buffer *as_buffer(lua_State *L, int arg) {
+  struct lua_buffer *o = lua_touserdata(L, arg);
+  bool is = o && lua_type(L, arg) == LUA_TUSERDATA &&
+            lua_rawlen(L, arg) == sizeof *o && o->magic == &buffer_magic;
+  return is ? o : NULL;
+}
 
 static int in_use(lua_State *L, const struct buf *b) {
   return luaL_error(L, "buffer is in use by %s", b->lent);
 }
 
 struct buf *test_buffer(lua_State *L, int arg) {
-  struct lua_buffer *o = luaL_testudata(L, arg, BUFFER_CLASS);
+  struct lua_buffer *o = as_buffer(L, arg);
   if (o && o->b && o->b->lent) in_use(L, o->b);
   return o ? o->b : NULL;
 }
 
 struct buf *check_buffer(lua_State *L, int arg) {
-  struct lua_buffer *o = luaL_checkudata(L, arg, BUFFER_CLASS);
+  struct lua_buffer *o = as_buffer(L, arg);
+  if (!o) luaL_checkudata(L, arg, BUFFER_CLASS); /* raises */
   luaL_argcheck(L, o->b, arg, "buffer was finalised");
   if (o->b->lent) in_use(L, o->b);
   return o->b;
 }
 
 struct buf *free_buffer(lua_State *L, int arg) {
-  struct lua_buffer *o = luaL_testudata(L, arg, BUFFER_CLASS);
+  struct lua_buffer *o = as_buffer(L, arg);
   return o && o->b && !o->b->lent ? o->b : NULL;
 }
 
@@ -46,6 +58,7 @@ static struct buf *push_buffer(lua_State *L, size_t len) {
   if (rt_get(L)->closed) luaL_error(L, "proa: this Lua state is closing");
   struct lua_buffer *o =
       new_object(L, sizeof(struct lua_buffer), BUFFER_CLASS, 0);
+  o->magic = &buffer_magic;
   rt_tell_collector(L);
   o->b = buf_new(len);
   if (!o->b) luaL_error(L, "not enough memory");
@@ -156,7 +169,7 @@ static int l_resize(lua_State *L) {
 
 /* is_buffer(any) -> boolean */
 static int l_is_buffer(lua_State *L) {
-  lua_pushboolean(L, luaL_testudata(L, 1, BUFFER_CLASS) != NULL);
+  lua_pushboolean(L, as_buffer(L, 1) != NULL);
   return 1;
 }
 

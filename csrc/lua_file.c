@@ -75,6 +75,16 @@ static int read_at_k(lua_State *L, int status, lua_KContext ctx) {
   return n;
 }
 
+/* The string is made of bytes that are in memory; false: they are not. */
+static bool push_now(lua_State *L, struct lua_stream *o, size_t n,
+                     int64_t off) {
+  char bytes[4096];
+  if (n == 0 || n > sizeof bytes) return false;
+  if (file_read_now(o->s, bytes, n, off) < 0) return false;
+  lua_pushlstring(L, bytes, n);
+  return true;
+}
+
 /* read_at(offset, n[, timeout]) -> string; nil at the end of the file */
 static int l_read_at(lua_State *L) {
   struct lua_stream *o = check_file(L, 1);
@@ -83,6 +93,7 @@ static int l_read_at(lua_State *L) {
   luaL_argcheck(L, n >= 0 && n <= INT32_MAX - 4096, 3, "0 to 2 GiB expected");
   uint64_t until = stream_until(L, o, 4, o->read_ns);
   struct task *t = await_begin(L);
+  if (await_budget(t) && push_now(L, o, (size_t)n, off)) return 1;
   struct op *op = new_op(L, o, &op_read, off);
   op->io.ptr = op->memory = malloc(n ? (size_t)n : 1);
   op->io.len = (size_t)n;
@@ -115,6 +126,12 @@ static void lend(struct op *op, struct buf *b, size_t at, size_t n) {
   op->io.len = min_size(n, INT32_MAX - 4095);
 }
 
+/* It need not wait: the bytes are in memory. */
+static bool read_now(struct lua_stream *o, struct buf *b, size_t at, size_t n,
+                     int64_t off) {
+  return file_read_now(o->s, b->data + at, n, off) >= 0;
+}
+
 /* read_into_at(offset, buffer[, i[, j[, timeout]]]) -> n; nil at the end */
 static int l_read_into_at(lua_State *L) {
   struct lua_stream *o = check_file(L, 1);
@@ -124,6 +141,10 @@ static int l_read_into_at(lua_State *L) {
   opt_range(L, 4, b->len, &at, &n);
   uint64_t until = stream_until(L, o, 6, o->read_ns);
   struct task *t = await_begin(L);
+  if (n && await_budget(t) && read_now(o, b, at, n, off)) {
+    lua_pushinteger(L, (lua_Integer)n);
+    return 1;
+  }
   struct op *op = new_op(L, o, &op_read, off);
   lend(op, b, at, n);
   return op_await(L, t, op, until, read_into_at_k);
@@ -227,14 +248,21 @@ static int l_read_into(lua_State *L) {
   uint64_t until = stream_until(L, o, 5, o->read_ns);
   struct task *t = await_begin(L);
   if (!n || !may_lend(o)) return stream_read_into(L, until);
+  int64_t off = file_position(o->s);
+  file_seek(o->s, off); /* what may be on its way is stale */
+  if (await_budget(t) && read_now(o, b, at, n, off)) {
+    file_seek(o->s, off + (int64_t)n);
+    stream_release(o->s);
+    lua_pushinteger(L, (lua_Integer)n);
+    return 1;
+  }
   struct op *op = proactor_op(o->s->p, &op_read);
   if (!op) {
     stream_release(o->s);
     return luaL_error(L, "not enough memory");
   }
-  file_seek(o->s, file_position(o->s)); /* what may be on its way is stale */
   op->handle = stream_handle(o->s);
-  op->io.off = file_position(o->s);
+  op->io.off = off;
   lend(op, b, at, n);
   o->reader = t;
   return op_await(L, t, op, until, read_into_k);

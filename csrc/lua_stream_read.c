@@ -13,7 +13,11 @@
 #include "lua_buffer.h"
 #include "lua_stream.h"
 
-enum { LINE_MAX_BYTES = 1 << 20, SOME_MAX = 64 * 1024 };
+enum {
+  LINE_MAX_BYTES = 1 << 20,
+  SOME_MAX = 64 * 1024,
+  READ_NOW_MAX = 64, /* reads without waiting before others get their turn */
+};
 
 enum read_kind {
   READ_SOME,  /* what there is, at most n */
@@ -277,6 +281,11 @@ static int read_go(lua_State *L, enum read_kind kind, bool again) {
   struct reading r = reading_of(L, kind);
   size_t want;
   ssize_t got = available(s, &r, &want);
+  while (got < 0 && !stream_ended(s) && t->budget < READ_NOW_MAX &&
+         stream_receive_now(s, want)) {
+    t->budget++;
+    got = available(s, &r, &want);
+  }
   if (over_limit(s, &r, got)) return push_over_limit(L, &r);
   if (got < 0 && stream_ended(s)) {
     got = rest(s, kind);

@@ -200,6 +200,17 @@ static int sys_unlink(struct sys *s, const char *path) {
 
 /* -- files: the real ones -- */
 
+/* Everything takes its time in a simulation. */
+static ssize_t sys_read_now(struct sys *s, int fd, void *p, size_t n,
+                            int64_t off) {
+  (void)s;
+  (void)fd;
+  (void)p;
+  (void)n;
+  (void)off;
+  return -EAGAIN;
+}
+
 static int64_t sys_position(struct sys *s, int fd) {
   return sim_owns_fd(fd) ? -ESPIPE : sys_posix.position(s, fd);
 }
@@ -310,6 +321,7 @@ const struct sys_class sys_sim = {
     .close = sys_close,
     .read = sys_read,
     .write = sys_write,
+    .read_now = sys_read_now,
     .position = sys_position,
     .readv = sys_readv,
     .writev = sys_writev,

@@ -100,6 +100,12 @@ void stream_receive(struct stream *s, size_t want) {
   if (stream_wants(s)) s->transport->receive(s);
 }
 
+bool stream_receive_now(struct stream *s, size_t want) {
+  if (!s->transport->receive_now || s->in.len >= STREAM_QUOTA) return false;
+  s->want = want;
+  return stream_wants(s) && s->transport->receive_now(s);
+}
+
 void stream_consumed(struct stream *s) {
   s->want = 1;
   if (s->in.len < STREAM_QUOTA / 2 && !s->shy && stream_wants(s))

@@ -34,6 +34,9 @@ struct transport {
   /* There is room: see to it that bytes come (stream_came, stream_end_in).
    * Called again while they are on their way: does nothing then. */
   void (*receive)(struct stream *s);
+  /* Bytes, or the end, that come without waiting, added to `in` now; false:
+   * receive is needed. NULL: never. */
+  bool (*receive_now)(struct stream *s);
   /* Enough for now; what is on its way may still come. */
   void (*pause)(struct stream *s);
   /* A read begins: what had ended may go on. NULL: it can't. */
@@ -112,6 +115,8 @@ void stream_free(struct stream *s);
 
 /* See to it that bytes come; `want` of them wake the reader. */
 void stream_receive(struct stream *s, size_t want);
+/* The same where no waiting is needed: false, it is. */
+bool stream_receive_now(struct stream *s, size_t want);
 /* Bytes were consumed: receive again if the quota had stopped that. */
 void stream_consumed(struct stream *s);
 /* Nothing more will be queued. */

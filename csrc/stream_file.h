@@ -32,6 +32,10 @@ int64_t file_position(const struct stream *s);
  * left to write. */
 void file_seek(struct stream *s, int64_t at);
 
+/* Read without waiting for a disk: all n bytes, or -EAGAIN; then an op has to
+ * do it. Not tried where that has failed lately. */
+ssize_t file_read_now(struct stream *s, void *into, size_t n, int64_t off);
+
 /* Bytes of [at, at + n) changed, by other means than its own writing: what was
  * read ahead of them is read again. */
 void file_changed(struct stream *s, int64_t at, int64_t n);

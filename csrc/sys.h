@@ -38,6 +38,8 @@ struct sys_class {
   /* off -1: the file's own position. */
   ssize_t (*read)(struct sys *, int fd, void *, size_t, int64_t off);
   ssize_t (*write)(struct sys *, int fd, const void *, size_t, int64_t off);
+  /* What needs no waiting for a disk, or -EAGAIN: all of it may. */
+  ssize_t (*read_now)(struct sys *, int fd, void *, size_t, int64_t off);
   int64_t (*position)(struct sys *, int fd); /* the file's own */
   ssize_t (*readv)(struct sys *, int fd, const struct iovec *, int n,
                    int64_t off);

@@ -16,6 +16,8 @@
 
 enum { STACK_BYTES = 256 * 1024 };
 
+#define PAGE_BYTES ((size_t)4096)
+
 struct job {
   struct link link; /* in waiting or done, or in none while it runs */
   struct op *op;    /* whose work it is; the loop's, not to be touched here */
@@ -42,10 +44,16 @@ static void job_free(struct job *job) {
   free(job);
 }
 
+/* Aligned as buffers are, for files that are opened past the page cache. */
+static void *bytes_new(size_t len) {
+  if (len < PAGE_BYTES) return malloc(len ? len : 1);
+  return aligned_alloc(PAGE_BYTES, (len + PAGE_BYTES - 1) & -PAGE_BYTES);
+}
+
 /* A read gets memory of its own, a write a copy of its bytes. */
 static int job_own_bytes(struct job *job, const struct op *op) {
   if (!(op->class->flags & (OP_FILLS | OP_EMPTIES))) return 0;
-  job->copy.io.ptr = malloc(op->io.len ? op->io.len : 1);
+  job->copy.io.ptr = bytes_new(op->io.len);
   if (!job->copy.io.ptr) return -ENOMEM;
   if (op->class->flags & OP_EMPTIES) op_gather(op, job->copy.io.ptr);
   return 0;
