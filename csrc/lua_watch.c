@@ -133,7 +133,6 @@ static struct watched *entry_new(lua_State *L, struct watch *w) {
     if (w->n == chunk_start(k)) grow(L, w, k);
     e = entry_at(w, w->n++);
   }
-  e->used = true;
   return e;
 }
 
@@ -282,6 +281,7 @@ static int l_add(lua_State *L) {
   lua_getiuservalue(L, 1, UV_VALUES);
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, e->index + 1);
+  e->used = true; /* close looks at the value from here on */
   e->external = select_external(L, 2);
   w->external_n += e->external;
   lua_settop(L, 2);
