@@ -548,11 +548,17 @@ static void check_callable(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* spawn(fn, ...): joins the group of the task that spawns. */
+/* spawn(fn, ...): joins the group of the task that spawns. In one that was
+ * cancelled it is cancelled as well, but under a shield: a cleanup may spawn.
+ */
 static struct task *spawn(lua_State *L) {
   struct runtime *rt = rt_open(L);
   if (!lua_isfunction(L, 1)) check_callable(L);
-  return task_spawn(L, rt, lua_gettop(L) - 1, group_current(rt));
+  struct group *g = group_current(rt);
+  struct task *t = task_spawn(L, rt, lua_gettop(L) - 1, g);
+  if (g->cancelled && rt->current && task_cancelled_scope(rt->current))
+    task_cancel(t);
+  return t;
 }
 
 static int l_spawn(lua_State *L) {

@@ -352,7 +352,7 @@ static int spawn_child(lua_State *L, struct nursery *n) {
   struct task *t = task_spawn(L, rt, lua_gettop(L) - 2, &n->group);
   t->child = true;
   n->running++;
-  if (n->object.scope.cancelled) task_cancel(t);
+  if (n->group.cancelled) task_cancel(t);
   return 1;
 }
 

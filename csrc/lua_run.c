@@ -40,17 +40,23 @@ void group_join(struct group *g, struct task *t) {
   g->total++;
 }
 
-void group_cancel(struct group *g) {
+static void cancel_members(struct group *g) {
   for (struct link *k = list_first(&g->members), *next; k; k = next) {
     next = list_next(&g->members, k);
     task_cancel(container_of(k, struct task, member));
   }
 }
 
+/* The main chunk's has no end. */
+void group_cancel(struct group *g) {
+  g->cancelled = g->nursery || g->main;
+  cancel_members(g);
+}
+
 /* Only the background is left: it ends with the rest. */
 void group_check(struct group *g) {
   if (g->foreground == 0 && g->total && !list_empty(&g->waiters))
-    group_cancel(g);
+    cancel_members(g);
   if (g->total == 0) waiter_wake_all(&g->waiters);
 }
 

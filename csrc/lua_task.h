@@ -102,6 +102,7 @@ struct group {
   struct waiter main_end; /* learns how `main` ended */
   struct task *main;      /* run's fn */
   bool nursery;           /* part of one: lua_nursery.c */
+  bool cancelled;         /* all of it, so what is spawned yet is, too */
 };
 
 /* What every resume and await touches comes first. Its userdata has one user

@@ -214,6 +214,18 @@ describe("scope", function()
     assert.same({ "body", "child" }, { seen[1], seen[2] })
   end)
 
+  it("is ended by a cancellation that its function did not notice", function()
+    local seen = {}
+    local task = proa.spawn(proa.scope, function(s)
+      s:spawn(forever(seen))
+      helper.turns()
+      proa.current():cancel()
+      return "not noticed"
+    end)
+    assert.equal("CANCELLED", select(3, task:await()))
+    assert.equal("ended", seen[1])
+  end)
+
   it("raises an error of a task before the cancellation that ended it", function()
     local task = proa.spawn(proa.scope, function(s)
       s:spawn(function()
