@@ -379,18 +379,13 @@ static void lock_link(lua_State *L, int idx, struct looker *k) {
   list_push(&l->waiters, &k->waiter.link);
 }
 
+/* Its wish was the smallest: it was in nobody's way. */
 static void drop_guard(lua_State *L, int idx, struct looker *k) {
   if (lua_getiuservalue(L, idx, 1) == LUA_TTABLE) {
     lua_pushnil(L);
     lua_rawsetp(L, -2, k);
   }
   lua_pop(L, 1);
-}
-
-/* It may have been the first in line. */
-static void lock_leave(lua_State *L, int idx, struct looker *k) {
-  drop_guard(L, idx, k);
-  give(lua_touserdata(L, idx));
 }
 
 static int lock_take(lua_State *L, int idx, struct looker *k) {
@@ -412,7 +407,7 @@ static int lock_take(lua_State *L, int idx, struct looker *k) {
 
 static const struct select_class selects_lock = {.ready = lock_ready,
                                                  .link = lock_link,
-                                                 .leave = lock_leave,
+                                                 .leave = drop_guard,
                                                  .take = lock_take};
 
 /* -- making -- */

@@ -380,6 +380,22 @@ describe("select over channels", function()
     assert.equal("proa.channel (0 of 0)", tostring(ch))
   end)
 
+  it("keeps nothing of an offer that was not taken", function()
+    local ch, kept = proa.channel(), setmetatable({}, { __mode = "v" })
+    for i = 1, 3 do
+      local done = proa.future()
+      kept[i] = { "offered" }
+      local task = waiting(proa.select, { proa.sending(ch, kept[i]), done })
+      if i == 1 then done:set() else task:cancel() end
+      task:await()
+    end
+    kept[4] = { "offered" }
+    assert.equal("TIMEOUT", select(3, ch:send_within(0.001, kept[4])))
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, kept)
+  end)
+
   it("sends the same entry as often as it is chosen", function()
     local ch = proa.channel(5)
     local sent = proa.sending(ch, "again")
@@ -398,6 +414,20 @@ describe("select over channels", function()
     assert.same({ "met", true }, left:await())
     b:send "raced"
     assert.equal("raced", proa.race { proa.future(), b })
+  end)
+
+  it("meets an all that is between two of its entries", function()
+    local ch, never = proa.channel(), proa.future()
+    for _, sends in ipairs { true, false } do
+      local now = proa.future()
+      local all = waiting(proa.all,
+        { now, sends and proa.sending(ch, "a") or ch })
+      now:set(1)
+      local name, value = proa.select { never = never,
+        ch = sends and ch or proa.sending(ch, "b") }
+      assert.same({ "ch", sends and "a" or true }, { name, value })
+      assert.same({ 1, sends or "b" }, all:await())
+    end
   end)
 
   it("all of two meet while one is busy with other entries", function()

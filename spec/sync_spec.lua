@@ -363,6 +363,28 @@ describe("a cond", function()
     assert.same({ 1, 2 }, got)
   end)
 
+  it("keeps its notification and its place when it is cancelled in line",
+    function()
+      local m, c, order = sync.mutex(), sync.cond(), {}
+      local task = waiting(function()
+        local guard <close> = m:lock()
+        order[#order + 1] = c:wait(guard) and "notified"
+        proa.sleep(0)
+        order[#order + 1] = "not cancelled"
+      end)
+      local guard = m:lock()
+      c:notify()
+      local behind = waiting(function()
+        local _ <close> = m:lock()
+        order[#order + 1] = "behind"
+      end)
+      task:cancel()
+      guard:close()
+      assert.equal("CANCELLED", select(3, task:await()))
+      behind:await()
+      assert.same({ "notified", "behind" }, order)
+    end)
+
   it("refuses what is no guard of a mutex that is held", function()
     local m, c, s = sync.mutex(), sync.cond(), sync.semaphore(1)
     local guard = m:lock()
