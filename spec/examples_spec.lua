@@ -22,6 +22,7 @@ end
 describe("the example", function()
   prints_what_it_says "timeout_and_cancel"
   prints_what_it_says "proactor_by_hand"
+  prints_what_it_says "pipeline"
 
   helper.it_main("three_ways draws who waited when", function()
     local output, status = run "three_ways"

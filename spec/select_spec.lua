@@ -54,6 +54,42 @@ describe("select", function()
     assert.equal("whole", task:await())
   end)
 
+  it("chooses among all kinds at once", function()
+    local listener <close> = assert(proa.net.listen "127.0.0.1:0")
+    local signals <close> = proa.signal.each "USR1"
+    local full, empty, e = proa.channel(1), proa.channel(1), proa.sync.event()
+    full:send "queued"
+    local entries = { listener = listener, future = proa.future(),
+      task = proa.spawn(after(0.001, "task")), recv = empty,
+      send = proa.sending(full, "sent"), event = e,
+      signal = signals, timeout = 5,
+      process = assert(proa.process.spawn { shell = "kill -USR1 $PPID" }),
+      fn = after(0.002, "fn") }
+    local client
+    proa.spawn(function()
+      proa.sleep(0.001)
+      client = assert(proa.net.connect(listener:address()))
+      full:recv()
+      empty:send "received"
+      entries.future:set "future"
+      e:set()
+    end)
+    local got = {}
+    for _ = 1, 9 do
+      local name, value = proa.select(entries)
+      got[name], entries[name] = value, nil
+    end
+    assert.same({ "timeout" }, { proa.select { never = proa.future(),
+      timeout = 0 } })
+    got.listener:close()
+    client:close()
+    assert.is_true(got.process.ok)
+    got.listener, got.process = nil, nil
+    assert.same({ future = "future", task = "task", recv = "received",
+      send = true, event = true, signal = "USR1", fn = "fn" }, got)
+    assert.equal("sent", full:recv())
+  end)
+
   it("begins no function when something else is ready at once", function()
     local begun, done = false, proa.future()
     done:set "done"
