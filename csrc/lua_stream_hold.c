@@ -63,6 +63,10 @@ static int hold_go(lua_State *L, enum hold_place place) {
   bool turn = place != FIRST;
   if (!s) return stream_push_closed(L, "write");
   if (s->out_err) return push_hold_error(L, s, turn);
+  if (s->shut) {
+    if (turn) stream_next_writer(s);
+    return luaL_error(L, "the destination was shut down for writing");
+  }
   if (!turn && !stream_hold(s)) return hold_wait(L, o, AS_WRITER);
   if (turn && (s->out.len || s->out.lent)) return hold_wait(L, o, AS_FLUSHER);
   if (turn) s->turn = false;

@@ -200,6 +200,10 @@ local function copy_options(options)
   return options
 end
 
+local function closed()
+  return nil, "the stream was closed", "CLOSED"
+end
+
 --- One step of a copy from file to file, or to a socket. Work that has begun
 -- counts, so it is not left in the middle.
 local function step_to_file(from, to, at, n)
@@ -214,6 +218,7 @@ local function step_to_socket(from, to, at, n)
   while true do
     local done, message, code = call("ready", to, "w")
     if not done then return nil, message, code end
+    if from:closed() or to:closed() then return closed() end
     done, message, code = core.shield(call, "sendfile", to, from, at, n)
     if code ~= "EAGAIN" then return done, message, code end
   end
@@ -228,6 +233,9 @@ local function direct(from, to, step, most, options, progress)
   if not out_hold then return nil, why, how end
   local at = core.position(from)
   while progress.done < progress.max do
+    if from:closed() or to:closed() then
+      return nil, "copy: the stream was closed", "CLOSED"
+    end
     local n = math.min(most, progress.max - progress.done)
     local moved
     if options.idle then
@@ -238,10 +246,7 @@ local function direct(from, to, step, most, options, progress)
     if not moved then return nil, "copy: " .. message, code end
     if moved == 0 then break end
     at, progress.done = at + moved, progress.done + moved
-    if from:closed() then
-      return nil, "copy: the file was closed", "CLOSED"
-    end
-    core.set_position(from, at)
+    if not from:closed() then core.set_position(from, at) end
     core.stream_moved(to)
   end
   return true
