@@ -3,16 +3,19 @@
  * SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* On the loop's thread, so no server is asked for what is known here. */
 int driver_kind_of(int fd, enum handle_kind *kind) {
-  struct stat st;
-  if (fstat(fd, &st) < 0) return -errno;
-  if (S_ISSOCK(st.st_mode))
+  struct statx st;
+  unsigned flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (statx(fd, "", flags, STATX_TYPE, &st) < 0) return -errno;
+  if (S_ISSOCK(st.stx_mode))
     *kind = HANDLE_SOCKET;
-  else if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+  else if (S_ISREG(st.stx_mode) || S_ISDIR(st.stx_mode) || S_ISBLK(st.stx_mode))
     *kind = HANDLE_FILE;
   else
     *kind = HANDLE_PIPE;
