@@ -408,19 +408,28 @@ static int block(struct sim *sim, uint64_t until_ns) {
 static int move_on(struct sim *sim, uint64_t until_ns) {
   uint64_t next = heap_next_ns(&sim->net.events);
   bool outside = until_ns == NEVER_NS || sim_outside_pending(&sim->outside);
-  if (next == NEVER_NS && until_ns == NEVER_NS && sim->net.knobs.alone &&
-      !sim_outside_pending(&sim->outside)) {
+  bool never = min_u64(next, until_ns) == NEVER_NS;
+  if (never && sim->net.knobs.alone && !sim_outside_pending(&sim->outside)) {
     sim->driver.stuck = true;
     return 0;
   }
   if (next == NEVER_NS && outside) return block(sim, until_ns);
-  sim->net.now_ns = min_u64(next, until_ns);
+  sim->net.now_ns = min_u64(next, min_u64(until_ns, sim->net.knobs.end_ns));
   return 0;
 }
 
+/* Once: who ends what goes on needs time as well. */
+static bool has_ended(struct sim *sim) {
+  struct sim_net *net = &sim->net;
+  if (net->now_ns < net->knobs.end_ns) return false;
+  net->knobs.end_ns = NEVER_NS;
+  return sim->driver.stuck = net->ended = true;
+}
+
 static bool is_over(struct sim *sim, uint64_t until_ns) {
-  return sim->driver.done_n || sim_outside_take_wake(&sim->outside) ||
-         sim->driver.stuck || sim->net.now_ns >= until_ns;
+  return has_ended(sim) || sim->driver.done_n ||
+         sim_outside_take_wake(&sim->outside) || sim->driver.stuck ||
+         sim->net.now_ns >= until_ns;
 }
 
 static int sim_wait(struct driver *d, uint64_t until_ns) {

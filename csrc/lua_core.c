@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "errname.h"
+#include "lua_fd.h"
+#include "lua_nested.h"
 #include "malloc_hint.h"
 
 static const char runtime_key = 0, module_key = 0;
@@ -41,7 +43,7 @@ static struct runtime *find_runtime(lua_State *L) {
 struct runtime *rt_find(lua_State *L) {
   struct runtime *rt = find_runtime(L);
   assert(rt && "luaopen_proa_core has run");
-  return rt;
+  return rt->active;
 }
 
 void rt_push(lua_State *L) {
@@ -83,15 +85,7 @@ static void say_driver(struct runtime *rt) {
           "the driver is %s%s%s", name, refused[0] ? ": " : "", refused);
 }
 
-struct runtime *rt_open_now(lua_State *L) {
-  struct runtime *rt = rt_get(L);
-  if (rt->closed) luaL_error(L, "proa: this Lua state is closing");
-  if (rt->open && forked(rt))
-    luaL_error(L, "proa: this process was forked after proa had started; the "
-                  "child cannot use its parent's ring (start a new process "
-                  "instead)");
-  if (rt->open) return rt;
-  choose_driver(rt);
+void runtime_open(lua_State *L, struct runtime *rt) {
   int r = proactor_open(&rt->proactor, &rt->options);
   if (r < 0) open_failed(L, rt, r);
   rt->forks = atomic_load(&rt_forks);
@@ -101,6 +95,20 @@ struct runtime *rt_open_now(lua_State *L) {
   rt_tick(rt);
   malloc_hint_reuse();
   signals_open(rt);
+}
+
+struct runtime *rt_open_now(lua_State *L) {
+  struct runtime *rt = rt_get(L);
+  if (rt->closed && rt != rt->main)
+    luaL_error(L, "proa: testing.run has ended, and what it made is closed");
+  if (rt->closed) luaL_error(L, "proa: this Lua state is closing");
+  if (rt->open && forked(rt))
+    luaL_error(L, "proa: this process was forked after proa had started; the "
+                  "child cannot use its parent's ring (start a new process "
+                  "instead)");
+  if (rt->open) return rt;
+  choose_driver(rt);
+  runtime_open(L, rt);
   return rt;
 }
 
@@ -167,6 +175,8 @@ void *new_object(lua_State *L, size_t size, const char *name, int uservalues) {
   void *object = lua_newuserdatauv(L, size, uservalues);
   memset(object, 0, size);
   luaL_setmetatable(L, name);
+  if (atomic_load_explicit(&nested_live, memory_order_relaxed))
+    nested_object(L, name);
   return object;
 }
 
@@ -187,6 +197,7 @@ void make_field_class(lua_State *L, const char *name, const luaL_Reg *methods,
   lua_pushboolean(L, 0); /* getmetatable gives false: not to be changed */
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
+  nested_class(L, name);
 }
 
 void make_class(lua_State *L, const char *name, const luaL_Reg *methods,
@@ -333,22 +344,22 @@ static int l_info(lua_State *L) {
 
 /* -- birth and death -- */
 
-static int make_runtime(lua_State *L) {
-  struct runtime *rt = new_object(L, sizeof *rt, "proa.runtime", 0);
+struct runtime *runtime_new(lua_State *L) {
+  struct runtime *rt = new_object(L, sizeof *rt, "proa.runtime", 2);
+  rt->main = rt->active = rt;
+  rt->live_ref = rt->class_ref = rt->on_error_ref = LUA_NOREF;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   rt->L = lua_tothread(L, -1);
   lua_pop(L, 1);
   lua_newtable(L);
   rt->live_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  rt->on_error_ref = LUA_NOREF;
   list_init(&rt->signal_waiters);
   list_init(&rt->signal_watches);
   list_init(&rt->loading);
   executor_init(rt);
   peek_init(rt);
   lua_log_init(rt);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
-  return 0;
+  return rt;
 }
 
 /* What closes in the background gets its time, by its own linger limits. */
@@ -357,22 +368,33 @@ static void wait_lingering(struct proactor *p) {
     if (proactor_turn(p, NEVER_NS) < 0) return;
 }
 
-/* lua_close (O5): end the tasks, let closing streams finish, drain. A child
- * of fork leaves the ring alone. */
-static int runtime_gc(lua_State *L) {
-  struct runtime *rt = luaL_checkudata(L, 1, "proa.runtime");
-  if (rt->closed) return 0;
+/* What the registry has of it; at lua_close nobody asks for that any more. */
+static void drop_refs(lua_State *L, struct runtime *rt) {
+  forget_fds(L, &rt->proactor);
+  luaL_unref(L, LUA_REGISTRYINDEX, rt->live_ref);
+  luaL_unref(L, LUA_REGISTRYINDEX, rt->class_ref);
+  luaL_unref(L, LUA_REGISTRYINDEX, rt->on_error_ref);
+  luaL_unref(L, LUA_REGISTRYINDEX, rt->peek.dump_ref);
+  rt->live_ref = rt->class_ref = LUA_NOREF;
+  rt->on_error_ref = rt->peek.dump_ref = LUA_NOREF;
+}
+
+/* O5: end the tasks, let closing streams finish, drain. A child of fork leaves
+ * the ring alone. */
+void runtime_end(lua_State *L, struct runtime *rt) {
+  if (rt->closed) return;
   peek_close(rt);
   watchdog_close(rt);
   if (!rt->open || forked(rt)) {
     rt->closed = true;
-    return 0;
+    return;
   }
   rt->L = L;
   signals_close(rt);
   executor_shutdown(rt);
   rt->closed = true;
   wait_lingering(&rt->proactor);
+  if (rt != rt->main) drop_refs(L, rt);
   proactor_close(&rt->proactor, DRAIN_NS);
   if (rt->resolver.p) resolver_deinit(&rt->resolver);
   ptrmap_deinit(&rt->inner);
@@ -380,6 +402,13 @@ static int runtime_gc(lua_State *L) {
   places_deinit(&rt->places);
   lua_log_deinit(rt);
   rt->open = false;
+}
+
+/* lua_close, or a nested one that nobody refers to any more. */
+static int runtime_gc(lua_State *L) {
+  struct runtime *rt = luaL_checkudata(L, 1, "proa.runtime");
+  runtime_end(L, rt);
+  nested_gone(L, rt);
   return 0;
 }
 
@@ -387,7 +416,8 @@ static void open_runtime(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", runtime_gc}, {NULL, NULL}};
   make_class(L, "proa.runtime", none, meta);
-  make_runtime(L);
+  runtime_new(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
 }
 
 static void register_fork(void) {

@@ -30,7 +30,13 @@
 enum { SIGNALS_MAX = 65 };
 
 struct runtime {
-  lua_State *L; /* the main thread */
+  /* Of a Lua state there is one; a test may run another inside (lua_nested.h),
+   * and the first stands still meanwhile. */
+  struct runtime *main;   /* the first: itself, or whom it is nested in */
+  struct runtime *active; /* of the first: who is in charge, itself mostly */
+  bool aside;             /* it is not in charge: nothing may use its objects */
+  lua_Integer objects;    /* nested: made so far */
+  lua_State *L;           /* the main thread */
   struct proactor proactor;
   bool open;      /* the proactor is */
   bool closed;    /* lua_close has begun: handles behave as closed */
@@ -86,17 +92,21 @@ struct runtime {
   struct resolver resolver;        /* .p NULL: nobody has asked yet */
 };
 
-/* The runtime of this state; the module has been opened. Every function that
- * add_functions and make_class register has it as its first upvalue; from
+/* The runtime that is in charge; the module has been opened. Every function
+ * that add_functions and make_class register has it as its first upvalue; from
  * others, codecs in libraries of their own among them, it is looked up. */
 struct runtime *rt_find(lua_State *L);
 static inline struct runtime *rt_get(lua_State *L) {
   struct runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-  if (rt && lua_rawlen(L, lua_upvalueindex(1)) == sizeof *rt) return rt;
+  if (rt && lua_rawlen(L, lua_upvalueindex(1)) == sizeof *rt) return rt->active;
   return rt_find(L);
 }
-/* Push it as it is kept in upvalues. */
+/* Push the first one as it is kept in upvalues. */
 void rt_push(lua_State *L);
+/* Push a new runtime; open it, or raise; end it as lua_close does. */
+struct runtime *runtime_new(lua_State *L);
+void runtime_open(lua_State *L, struct runtime *rt);
+void runtime_end(lua_State *L, struct runtime *rt);
 /* The same, open for use; raises after close or fork or when it can't open. */
 struct runtime *rt_open_now(lua_State *L);
 extern atomic_uint rt_forks; /* of this process */

@@ -3,8 +3,9 @@
  * A handler only counts, wakes the loop, and for SIGINT hooks the coroutine
  * that runs, as the stock interpreter does; everything else happens in the
  * loop. Handlers are the process's: they serve the runtime that pumped or
- * waited last, and what was there before is put back when nobody wants the
- * signal any more. Iterating over them: lua_signal_each.c.
+ * waited last, and the one nested in it if there is one; what was there before
+ * is put back when nobody wants the signal any more. Iterating over them:
+ * lua_signal_each.c.
  *
  * SPDX-License-Identifier: MIT */
 #include <signal.h>
@@ -23,7 +24,7 @@ static volatile sig_atomic_t wanted[SIGNALS_MAX]; /* by how many */
 static void interrupt_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
-  struct runtime *rt = served;
+  struct runtime *rt = served ? served->active : NULL;
   if (!rt || !rt->interrupted) return;
   if (!rt->pumping) rt->interrupted = 0; /* else the loop has to see it too */
   luaL_error(L, "interrupted!");
@@ -37,6 +38,10 @@ void signals_interrupt(struct runtime *rt, lua_State *L) {
 
 static void on_signal(int signal) {
   struct runtime *rt = served;
+  if (rt && rt->active != rt) { /* the nested one, and later the outer */
+    if (wanted[signal]) rt->pending[signal] = rt->signalled = 1;
+    rt = rt->active;
+  }
   if (!rt || !rt->open) return;
   lua_State *running = rt->top;
   bool interrupt = signal == SIGINT && (!wanted[SIGINT] || rt->unseen);
@@ -70,7 +75,7 @@ static void restore(int signal) {
  * the process is to die, ignored it is to go on. */
 void signals_pump_begin(struct runtime *rt) {
   struct sigaction now;
-  served = rt;
+  served = rt->main;
   if (installed[SIGINT] || sigaction(SIGINT, NULL, &now) < 0) return;
   if (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return;
   install(SIGINT, on_signal, 0);
@@ -84,7 +89,7 @@ void signals_pump_end(struct runtime *rt) {
 /* -- who wants which -- */
 
 void signal_want(struct runtime *rt, int signal) {
-  served = rt;
+  served = rt->main;
   if (wanted[signal]++) return;
   if (installed[signal]) restore(signal);
   install(signal, on_signal, SA_RESTART);

@@ -24,7 +24,8 @@ static const char stream_magic;
 /* Looking up the class by its name took a fifth of a small read. */
 static bool is_stream(lua_State *L, int arg, const struct lua_stream *o) {
   return o && lua_type(L, arg) == LUA_TUSERDATA &&
-         lua_rawlen(L, arg) == sizeof *o && o->magic == &stream_magic;
+         lua_rawlen(L, arg) == sizeof *o && o->magic == &stream_magic &&
+         !o->rt->aside;
 }
 
 struct lua_stream *stream_check(lua_State *L, int arg) {

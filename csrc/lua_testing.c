@@ -9,7 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "lua_core.h"
+#include "errname.h"
+#include "lua_nested.h"
+#include "lua_net.h"
 #include "sim_net.h"
 
 /* The world of the runtime; raises when it is the real one. */
@@ -61,7 +63,8 @@ static uint32_t knob_loss(lua_State *L) {
 }
 
 /* The value is on top. false: no such knob. */
-static bool set_knob(lua_State *L, const char *key, struct sim_knobs *k) {
+static bool set_knob(lua_State *L, const char *key, struct sim_knobs *k,
+                     uint64_t now_ns) {
   if (strcmp(key, "chaos") == 0)
     k->chaos = knob_count(L, key, 0);
   else if (strcmp(key, "delay") == 0)
@@ -80,6 +83,8 @@ static bool set_knob(lua_State *L, const char *key, struct sim_knobs *k) {
     k->loss = knob_loss(L);
   else if (strcmp(key, "errors") == 0)
     k->errors = knob_count(L, key, 0);
+  else if (strcmp(key, "limit") == 0)
+    k->end_ns = ns_after(now_ns, knob_ns(L, key));
   else if (strcmp(key, "alone") == 0)
     k->alone = lua_toboolean(L, -1);
   else if (strcmp(key, "trace") == 0)
@@ -97,7 +102,7 @@ static int l_knobs(lua_State *L) {
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
     const char *key =
         lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-    if (!set_knob(L, key, &knobs))
+    if (!set_knob(L, key, &knobs, net->now_ns))
       return luaL_error(L, "knobs: unknown knob '%s'", key);
   }
   net->knobs = knobs;
@@ -109,19 +114,106 @@ static void set_count(lua_State *L, const char *key, uint64_t n) {
   lua_setfield(L, -2, key);
 }
 
-/* state() -> { sockets =, results =, hash = } */
+/* state() -> { sockets =, results =, hash =, ended = } */
 static int l_state(lua_State *L) {
   struct sim_net *net = check_net(L);
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 4);
   set_count(L, "sockets", net->sock_n);
   set_count(L, "results", net->results);
   set_count(L, "hash", net->hash);
+  lua_pushboolean(L, net->ended);
+  lua_setfield(L, -2, "ended");
   return 1;
+}
+
+/* -- disturbing -- */
+
+static int check_errno(lua_State *L, int arg) {
+  const char *name = luaL_checkstring(L, arg), *known;
+  for (int err = 1; err < 200; err++)
+    if ((known = err_name(err)) && strcmp(known, name) == 0) return err;
+  return luaL_argerror(L, arg,
+                       "the name of an error expected, like ECONNRESET");
+}
+
+static const char *check_op(lua_State *L, int arg) {
+  static const char *const calls[] = {"socket", "pair", "bind", "listen"};
+  const char *name = luaL_checkstring(L, arg);
+  for (size_t i = 0; i < countof(calls); i++)
+    if (strcmp(calls[i], name) == 0) return name;
+  luaL_argcheck(L, op_class_find(name), arg, "no such op");
+  return name;
+}
+
+static unsigned opt_times(lua_State *L, int arg) {
+  lua_Integer n = luaL_optinteger(L, arg, 1);
+  luaL_argcheck(L, n >= 1 && n <= INT32_MAX, arg, "at least 1");
+  return (unsigned)n;
+}
+
+/* fail(op, errno, nth, times): of those that come from now on */
+static int l_fail(lua_State *L) {
+  struct sim_net *net = check_net(L);
+  const char *op = check_op(L, 1);
+  int err = check_errno(L, 2);
+  unsigned nth = opt_times(L, 3), times = opt_times(L, 4);
+  if (sim_rule_add(net, op, err, nth, times) < 0)
+    return luaL_error(L, NO_MEMORY);
+  return 0;
+}
+
+/* partition(address, seconds or nil: until heal) */
+static int l_partition(lua_State *L) {
+  struct sim_net *net = check_net(L);
+  struct address a;
+  check_address(L, 1, ADDRESS_CONNECT, &a);
+  uint64_t until = ns_after(net->now_ns, opt_limit(L, 2));
+  if (sim_partition(net, &a, until) < 0) return luaL_error(L, NO_MEMORY);
+  return 0;
+}
+
+/* heal(address or nil: all) */
+static int l_heal(lua_State *L) {
+  struct sim_net *net = check_net(L);
+  struct address a;
+  bool one = !lua_isnoneornil(L, 1);
+  if (one) check_address(L, 1, ADDRESS_CONNECT, &a);
+  sim_heal(net, one ? &a : NULL);
+  return 0;
+}
+
+/* -- a world of its own -- */
+
+/* The option of that name in the table at 1, at least 1, or `otherwise`. */
+static lua_Integer opt_field(lua_State *L, const char *key,
+                             lua_Integer otherwise) {
+  lua_getfield(L, 1, key);
+  lua_Integer n = luaL_optinteger(L, -1, otherwise);
+  lua_pop(L, 1);
+  return n;
+}
+
+/* nested({seed =, buffers =, buffer_size =}, fn, ...) -> true, results... |
+ * false, error */
+static int l_nested(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  struct proactor_options o = {.driver = "sim"};
+  o.with.seed = (uint64_t)opt_field(L, "seed", 1);
+  o.with.buffers = (unsigned)opt_field(L, "buffers", 0);
+  o.with.buffer_size = (unsigned)opt_field(L, "buffer_size", 0);
+  int r = nested_call(L, &o, lua_gettop(L) - 2);
+  lua_pushboolean(L, r == LUA_OK);
+  lua_replace(L, 1);
+  return lua_gettop(L);
 }
 
 void open_testing(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"knobs", l_knobs}, {"state", l_state}, {NULL, NULL}};
+      {"knobs", l_knobs}, {"state", l_state},
+      {"fail", l_fail},   {"partition", l_partition},
+      {"heal", l_heal},   {"nested", l_nested},
+      {NULL, NULL}};
   lua_newtable(L);
   add_functions(L, functions);
   lua_setfield(L, -2, "sim");

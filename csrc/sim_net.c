@@ -17,6 +17,7 @@ static const struct sim_knobs knobs_default = {
     .delay_max_ns = 200 * 1000,
     .buffer_bytes = 64 * 1024,
     .sockets_max = 1 << 16,
+    .end_ns = NEVER_NS,
     .done_max = UINT32_MAX,
     .entries_max = UINT32_MAX,
 };

@@ -42,6 +42,7 @@ struct sim_knobs {
   uint64_t latency_max_ns;
   uint32_t loss;   /* of 65536 packets */
   unsigned errors; /* an op fails once in so many times; 0: never */
+  uint64_t end_ns; /* the time at which it is stuck, whatever goes on */
   bool alone;      /* nothing real will ever wake it: when nothing can
                       happen any more, it is stuck (driver.h) */
   bool trace;      /* every result to stderr */
@@ -154,6 +155,7 @@ struct sim_net {
   uint16_t *port_uses;    /* by port */
   struct list partitions; /* sim_wire.c */
   struct list rules;      /* sim_fault.c */
+  bool ended;             /* end_ns has come */
   uint64_t failed;        /* results that were made to fail */
   uint64_t hash;          /* of all results, in order: two runs are the same */
   uint64_t results;       /* how many */

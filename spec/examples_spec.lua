@@ -23,6 +23,7 @@ describe("the example", function()
   prints_what_it_says "timeout_and_cancel"
   prints_what_it_says "proactor_by_hand"
   prints_what_it_says "pipeline"
+  prints_what_it_says "testing_explore"
 
   helper.it_main("three_ways draws who waited when", function()
     local output, status = run "three_ways"

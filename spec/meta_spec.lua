@@ -76,7 +76,11 @@ local function existing()
     ["proa.op"] = proa.op, ["proa.fd_module"] = proa.fd,
     ["proa.proactor_module"] = proa.proactor, ["proa.signal"] = proa.signal,
     ["proa.sync"] = proa.sync,
-    ["proa.process_module"] = proa.process, ["proa.fs"] = proa.fs } do
+    ["proa.process_module"] = proa.process, ["proa.fs"] = proa.fs,
+    ["proa.testing_module"] = proa.testing,
+    ["proa.testing"] = proa.testing.run(function(sim)
+      return getmetatable(sim).__index
+    end) } do
     add(class, functions)
   end
   local a, b = proa.net.pair()

@@ -15,8 +15,10 @@ local net = require "proa.net"
 local process = require "proa.process"
 local serve_until = require "proa.serve_until"
 local stream = require "proa.stream"
+local testing = require "proa.testing"
 
 local proa = {
+  testing = testing,
   -- running
   run = core.run, stop = core.stop, spawn = core.spawn,
   current = core.current,
