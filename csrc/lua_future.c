@@ -133,12 +133,14 @@ static void keep_values(lua_State *L, int idx, int n) {
 /* The values of a completed op; when making them fails, the op still has
  * them for the next try. */
 static void collect(lua_State *L, struct future *f, int idx) {
+  int top = lua_gettop(L); /* a message may be left below the results */
   int n = args_push_result(L, f->p, f->op, f->res);
   f->state = FUTURE_SET;
   struct op *op = f->op;
   f->op = NULL;
   proactor_free(f->p, op);
   keep_values(L, idx, n);
+  lua_settop(L, top);
 }
 
 int future_push_results(lua_State *L, int idx) {
