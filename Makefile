@@ -48,6 +48,8 @@ hash := \#
 compile = $(CC) $(WARNINGS) $(OPTIMIZE) $(SANITIZERS) $(CPPFLAGS) $(CFLAGS) \
   $(addprefix -I,$(LIBURING_INCDIR)) \
   -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread
+# every allocation of a debug build is a fault point, and counted
+core_compile = $(compile) $(if $(call yes,$(DEBUG)),-include csrc/fault_alloc.h)
 LIBFLAG ?= -shared
 link_so = $(compile) $(LIBFLAG) $(LDFLAGS) -Wl,-z,nodelete
 # LIBURING_INCDIR and LIBURING_LIBDIR: one that is not where compilers look
@@ -74,6 +76,7 @@ part_obj := $(patsubst %,$(obj)/lua_%.o,$(call names,$(parts_here)))
 part_so := $(part_obj:$(obj)/lua_%.o=$(BUILD)/lib/proa/%.so)
 tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
 refuse := $(BUILD)/refuse
+fault_host := $(BUILD)/fault-host
 # the specs' own codec: a library beside the core, as real ones are
 frames := $(BUILD)/lib/proa_spec_frames.so
 sim_host := $(BUILD)/sim
@@ -107,7 +110,7 @@ MAKEFLAGS += --no-print-directory
 .SUFFIXES:
 .PHONY: all objects deps deps-build deps-test run test test-c test-refused \
   spec-c sim bench bench-build lint format asan install uninstall rock clean \
-  env help FORCE
+  env help fault fault-run FORCE
 
 ## all           build proa.core (the default) and say what was built
 all: $(core_so) $(part_so)
@@ -154,11 +157,11 @@ $(BUILD)/liburing: FORCE
 # Only the bindings see Lua's headers: the compiler checks the layering too.
 $(obj)/lua_%.o: csrc/lua_%.c $(BUILD)/flags $(BUILD)/liburing
 	@mkdir -p $(@D)
-	$(compile) -I$(LUA_INCDIR) -MMD -MP -c -o $@ $<
+	$(core_compile) -I$(LUA_INCDIR) -MMD -MP -c -o $@ $<
 
 $(obj)/%.o: csrc/%.c $(BUILD)/flags $(BUILD)/liburing
 	@mkdir -p $(@D)
-	$(compile) -MMD -MP -c -o $@ $<
+	$(core_compile) -MMD -MP -c -o $@ $<
 
 $(BUILD)/spec-c/%: spec/c/%.c $(plain_obj) $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -183,6 +186,11 @@ $(sim_host): spec/sim/host.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(compile) -fno-pie -no-pie -rdynamic -I$(LUA_INCDIR) -MMD -MP -MF $@.d \
 	  $(LDFLAGS) -o $@ $< $(sim_lua) -ldl
+
+$(fault_host): spec/fault/host.c $(core_so) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) -Icsrc -I$(LUA_INCDIR) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+	  $(LUA_LIBS) -ldl
 
 $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -271,6 +279,14 @@ sim: deps-build
 	@$(in_env) $(sim_env) $(sim_host) $(if $(REPLAY),--replay)
 sim_env = SEED='$(SEED)' N='$(N)' KIND='$(KIND)' TRACE='$(TRACE)'
 
+## fault         each allocation, system call and op fails, in every scenario
+###               of spec/fault/; QUICK=1  DRIVER=  MODE=once|gc|outage|points
+fault: deps-test
+	@$(MAKE) DEBUG=1 fault-run
+fault-run: all spec-c $(fault_host)
+	@$(in_env) $(run_env) QUICK='$(QUICK)' MODE='$(MODE)' \
+	  SCENARIO=$(call squote,$(SCENARIO)) bash spec/run-fault
+
 ## bench         proa beside C and its peers (what is installed), in tables
 ###               KIND=echo,tasks  NAMES=proa-uring,luv  ROUNDS=3  SECONDS=1
 ###               CONNS=64  IDLE=10000  TASKS=100000  SERVER=command
@@ -292,7 +308,7 @@ lint: deps
 ## format        clang-format the C sources
 format:
 	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) \
-	  spec/sandbox/*.c spec/codec/*.c spec/bench/*.[ch] spec/sim/*.c
+	  spec/sandbox/*.c spec/codec/*.c spec/fault/*.c spec/bench/*.[ch] spec/sim/*.c
 
 ## install       into $(DESTDIR)$(PREFIX); LuaRocks comes here too
 to = $(call squote,$(DESTDIR)$(1))

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fault.h"
+
 /* On the loop's thread, so no server is asked for what is known here. */
 int driver_kind_of(int fd, enum handle_kind *kind) {
   struct statx st;
@@ -23,6 +25,7 @@ int driver_kind_of(int fd, enum handle_kind *kind) {
 }
 
 int wake_open(struct wake *w) {
+  FAULT_RETURN("eventfd", EMFILE);
   w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return w->fd < 0 ? -errno : 0;
 }

@@ -168,7 +168,9 @@ static void register_handle(struct poll_driver *p, struct handle *h) {
   /* What is borrowed may have been closed and its number used again: asked
    * each time. A file that is registered tells what it is ready for now. */
   if (h->wait.registered && h->owned) return;
-  int r = epoll_ctl(p->epoll_fd, how, h->fd, &e);
+  int fault = fault_error("epoll_ctl", ENOSPC);
+  int r = fault ? -1 : epoll_ctl(p->epoll_fd, how, h->fd, &e);
+  if (fault) errno = -fault;
   if (r < 0 && errno == ENOENT)
     r = epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, h->fd, &e);
   h->wait.registered = r == 0;
@@ -293,6 +295,13 @@ static int wait_ms(uint64_t ns) {
 static int wait_events(struct poll_driver *p, struct epoll_event *e,
                        uint64_t ns) {
   p->base.enters++;
+  /* As with a signal: what is ready is told, and nothing is waited for. */
+  int fault = fault_error("epoll_wait", EINTR);
+  if (fault) {
+    int n = fault == -EINTR ? epoll_wait(p->epoll_fd, e, EVENTS_MAX, 0) : 0;
+    errno = -fault;
+    return n > 0 ? n : -1;
+  }
   if (!p->no_pwait2 && ns != 0 && ns != NEVER_NS) {
     struct timespec t = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
     int n = epoll_pwait2(p->epoll_fd, e, EVENTS_MAX, &t, NULL);
@@ -387,6 +396,7 @@ static void poll_close(struct driver *d, bool drained) {
 
 static int open_fds(struct poll_driver *p) {
   struct epoll_event e = {.events = EPOLLIN};
+  FAULT_RETURN("epoll_create", EMFILE);
   p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (p->epoll_fd < 0) return -errno;
   int r = wake_open(&p->wake);

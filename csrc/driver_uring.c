@@ -64,9 +64,12 @@ int uring_enter(struct uring_driver *u, unsigned min_done, uint64_t left_ns) {
   if (ring->enter_ring_fd != ring->ring_fd)
     flags |= IORING_ENTER_REGISTERED_RING;
   u->base.enters++;
-  if (fault_point("uring_enter")) return -EINTR;
+  /* As with a signal: what is there is taken, and nothing is waited for. */
+  int fault = fault_error("uring_enter", EINTR);
+  if (fault && fault != -EINTR) return fault;
   long r = syscall(__NR_io_uring_enter, ring->enter_ring_fd, flush(ring),
-                   min_done, flags, &arg, sizeof arg);
+                   fault ? 0 : min_done, flags, &arg, sizeof arg);
+  if (fault) return fault;
   return r < 0 ? -errno : (int)r;
 }
 

@@ -105,7 +105,7 @@ static int try_rung(struct uring_driver *u, struct rung r) {
                IORING_SETUP_DEFER_TASKRUN,
       .cq_entries = r.cq,
   };
-  if (fault_point("uring_setup")) return -ENOMEM;
+  FAULT_RETURN("uring_setup", ENOMEM);
   int e = io_uring_queue_init_params(r.sq, &u->ring, &p);
   if (e < 0) return e;
   u->ring_open = true;
@@ -150,6 +150,7 @@ static int prove_nop(struct uring_driver *u) {
 /* -- provided buffers -- */
 
 static int map_provided(size_t len, struct io_uring_buf_ring **out) {
+  FAULT_RETURN("map_provided", ENOMEM);
   void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE,
                  -1, 0);
   if (p == MAP_FAILED) return -ENOMEM;
@@ -162,7 +163,7 @@ static int register_group(struct uring_driver *u, unsigned group,
   struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)br,
                                  .ring_entries = entries,
                                  .bgid = (uint16_t)group};
-  if (fault_point("uring_register")) return -EINVAL;
+  FAULT_RETURN("uring_register", EINVAL);
   int r = io_uring_register_buf_ring(&u->ring, &reg, 0);
   if (r == 0) io_uring_buf_ring_init(br);
   return r;
@@ -228,6 +229,7 @@ static int preflight_run(struct uring_driver *u, struct preflight *f) {
 static int preflight(struct uring_driver *u) {
   struct preflight f = {0};
   size_t len = 2 * sizeof(struct io_uring_buf);
+  FAULT_RETURN("preflight", EMFILE);
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, f.fds) < 0)
     return -errno;
   int r = map_provided(len, &f.br);

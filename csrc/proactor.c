@@ -98,9 +98,20 @@ static bool offer(struct proactor *p, struct op *op) {
   return false;
 }
 
+/* The error that a test wants this op to meet, or 0; a close must happen. */
+static int planned_error(const struct op *op) {
+  (void)op;
+  return op->class->flags & OP_LAST
+             ? 0
+             : fault_error_of("op", op->class->name, EIO);
+}
+
 static void start(struct proactor *p, struct op *op) {
+  int err = planned_error(op);
   if (p->closing && !(op->class->flags & OP_LAST))
     finish_now(p, op, -ECANCELED);
+  else if (err)
+    finish_now(p, op, err);
   else if (op->class->flags & OP_TIMER)
     submit_timer(p, op);
   else if (!list_empty(&p->backlog) || !offer(p, op))

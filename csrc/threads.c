@@ -147,6 +147,7 @@ static void *worker(void *arg) {
 }
 
 static int start_worker(struct threads *t) {
+  FAULT_RETURN("start_worker", EAGAIN);
   pthread_attr_t attr;
   pthread_t id;
   sigset_t all, before;

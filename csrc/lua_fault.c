@@ -1,0 +1,49 @@
+/* lua_fault.c - fault points for tests: exported by debug builds alone.
+ *
+ * See lua_fault.h. Owns nothing; the plan is fault.c's.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "lua_fault.h"
+
+#ifdef PROA_DEBUG
+#include <lauxlib.h>
+#include <lua.h>
+
+static const struct fault_api api = {
+    .point = fault_point,
+    .arm = fault_arm_error,
+    .disarm = fault_disarm,
+    .note = fault_note,
+    .seen = fault_seen,
+    .blocks = fault_blocks,
+    .print_blocks = fault_print_blocks,
+};
+
+/* arm(name, nth[, count[, errno]]): fail those visits */
+static int l_arm(lua_State *L) {
+  lua_Integer count = luaL_optinteger(L, 3, 1);
+  fault_arm_error(luaL_checkstring(L, 1), (unsigned)luaL_checkinteger(L, 2),
+                  (unsigned)count, (int)luaL_optinteger(L, 4, 0));
+  return 0;
+}
+
+/* disarm() -> how many failed */
+static int l_disarm(lua_State *L) {
+  lua_pushinteger(L, fault_disarm());
+  return 1;
+}
+
+__attribute__((visibility("default"))) int
+luaopen_proa_core_fault(lua_State *L);
+
+int luaopen_proa_core_fault(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"arm", l_arm}, {"disarm", l_disarm}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&api);
+  lua_setfield(L, -2, "api");
+  return 1;
+}
+#else
+typedef int lua_fault_is_empty;
+#endif

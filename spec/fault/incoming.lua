@@ -1,0 +1,16 @@
+--- incoming: connections as an iterator; what is parked when it closes.
+-- SPDX-License-Identifier: MIT
+return function(kit, proa)
+  local listener <close> = assert(proa.net.listen "127.0.0.1:0")
+  local a <close> = assert(proa.net.connect(listener:address()))
+  local b <close> = assert(proa.net.connect(listener:address()))
+  assert(a and b)
+  for conn in listener:incoming() do
+    assert(conn:write "x")
+  assert(conn:flush(kit.limit))
+    conn:close()
+    break
+  end
+  proa.sleep(0)
+  assert(listener:parked() >= 0 and tostring(listener):find "listener")
+end
