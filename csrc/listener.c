@@ -40,16 +40,17 @@ static int grow(struct listener *l) {
   return 0;
 }
 
-/* Without memory for it the client is turned away, and counted. */
-static void park(struct listener *l, int fd) {
+/* Without memory for it, -ENOMEM, the client is turned away, and counted. */
+static int park(struct listener *l, int fd) {
   if (l->parked_n == l->parked_cap && grow(l) < 0) {
     struct sys *sys = proactor_sys(l->p);
     sys->class->close(sys, fd);
     l->p->stats.accepts_dropped++;
-    return;
+    return -ENOMEM;
   }
   l->parked[(l->parked_at + l->parked_n++) % l->parked_cap] = fd;
   l->p->parked++;
+  return 0;
 }
 
 static int unpark(struct listener *l) {
@@ -98,8 +99,10 @@ static void failed(struct listener *l, int res) {
 }
 
 static void accepted(struct listener *l, int fd) {
-  park(l, fd);
-  if (list_empty(&l->waiters))
+  int r = park(l, fd);
+  if (r < 0 && !l->closing)
+    failed(l, r);
+  else if (list_empty(&l->waiters))
     l->p->stats.accepts_parked++;
   else
     waiter_wake_first(&l->waiters);
@@ -167,7 +170,7 @@ int listener_take(struct listener *l) {
 }
 
 void listener_untake(struct listener *l, int fd) {
-  park(l, fd); /* there is room: it was just taken */
+  (void)park(l, fd); /* there is room: it was just taken */
   for (unsigned i = l->parked_n - 1; i > 0; i--) {
     unsigned a = (l->parked_at + i) % l->parked_cap;
     unsigned b = (l->parked_at + i - 1) % l->parked_cap;

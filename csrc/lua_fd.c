@@ -154,16 +154,33 @@ static int l_send_buffer(lua_State *L) {
 
 /* -- making -- */
 
-/* On failure the descriptors made so far are closed by their objects. */
-static int push_two(lua_State *L, struct proactor *p, int fds[2]) {
-  struct sys *sys = proactor_sys(p);
-  for (int i = 0; i < 2; i++) {
-    int r = push_fd(L, p, fds[i], true);
-    if (r >= 0) continue;
-    for (; i < 2; i++) sys->class->close(sys, fds[i]);
-    return push_errno(L, NULL, r);
+struct new_fds {
+  struct proactor *p;
+  const int *fds;
+  int n, made, err;
+};
+
+static int make_objects(lua_State *L) {
+  struct new_fds *all = lua_touserdata(L, 1);
+  for (; all->made < all->n; all->made++) {
+    all->err = push_fd(L, all->p, all->fds[all->made], true);
+    if (all->err < 0) break;
   }
-  return 2;
+  lua_settop(L, 1 + all->n);
+  return all->n;
+}
+
+/* What has an object already is closed by it. */
+int push_new_fds(lua_State *L, struct proactor *p, const char *what, int n,
+                 const int *fds) {
+  struct new_fds all = {.p = p, .fds = fds, .n = n};
+  struct sys *sys = proactor_sys(p);
+  lua_pushcfunction(L, make_objects);
+  lua_pushlightuserdata(L, &all);
+  bool raised = lua_pcall(L, 1, n, 0) != LUA_OK;
+  for (int i = all.made; i < n; i++) sys->class->close(sys, fds[i]);
+  if (raised) return lua_error(L);
+  return all.err < 0 ? push_errno(L, what, all.err) : n;
 }
 
 static int check_kind(lua_State *L, int arg) {
@@ -179,7 +196,7 @@ static int l_pair(lua_State *L) {
   int kind = check_kind(L, 1), fds[2];
   int r = sys->class->pair(sys, kind, fds);
   if (r < 0) return push_errno(L, "socketpair", r);
-  return push_two(L, p, fds);
+  return push_new_fds(L, p, NULL, 2, fds);
 }
 
 /* fd.pipe() -> read end, write end */
@@ -187,15 +204,7 @@ static int l_pipe(lua_State *L) {
   struct proactor *p = rt_proactor(L);
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) < 0) return push_errno(L, "pipe", -errno);
-  return push_two(L, p, fds);
-}
-
-static int push_owned(lua_State *L, struct proactor *p, int fd) {
-  int r = push_fd(L, p, fd, true);
-  if (r >= 0) return 1;
-  struct sys *sys = proactor_sys(p);
-  sys->class->close(sys, fd);
-  return push_errno(L, NULL, r);
+  return push_new_fds(L, p, NULL, 2, fds);
 }
 
 /* fd.socket(address[, kind]) -> a socket of that address's family */
@@ -207,7 +216,7 @@ static int l_socket(lua_State *L) {
   int kind = check_kind(L, 2);
   int fd = sys->class->socket(sys, address_family(&a), kind, 0);
   if (fd < 0) return push_errno(L, "socket", fd);
-  return push_owned(L, p, fd);
+  return push_new_fds(L, p, NULL, 1, &fd);
 }
 
 /* fd.listen(address[, backlog]) -> a listening socket */
@@ -219,7 +228,7 @@ static int l_listen(lua_State *L) {
   struct listen_options o = {.backlog = backlog, .mode = -1};
   int fd = net_listen(p, &a, &o, NULL);
   if (fd < 0) return push_errno(L, lua_tostring(L, 1), fd);
-  return push_owned(L, p, fd);
+  return push_new_fds(L, p, NULL, 1, &fd);
 }
 
 /* fd.wrap(n): a foreign descriptor, borrowed */

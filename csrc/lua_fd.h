@@ -20,7 +20,8 @@ struct lua_fd {
  * attached for it (the main runtime attaches by itself). Raises. */
 struct lua_fd *check_fd(lua_State *L, struct proactor *p, int arg);
 
-/* Push an object for descriptor fd. -errno: nothing pushed, fd untouched. */
+/* Push an object for descriptor fd. -errno: nothing pushed, fd untouched; so
+ * it is when this raises. */
 int push_fd(lua_State *L, struct proactor *p, int fd, bool owned);
 
 /* The number of the descriptor that the value at arg has: an integer, an fd
@@ -32,6 +33,11 @@ int check_fileno(lua_State *L, int arg);
  * listener, a socket of datagrams, else an fd object, which owns it. -errno:
  * nothing pushed; it is closed or the caller's, as *taken tells. */
 int push_object(lua_State *L, struct proactor *p, int fd, bool *taken);
+
+/* Push an object for each of n new descriptors; n, or nil, message, code. They
+ * are owned whatever happens: closed, too, when this raises. */
+int push_new_fds(lua_State *L, struct proactor *p, const char *what, int n,
+                 const int *fds);
 
 /* Take the handle out of the object at arg: it counts as closed. */
 struct handle *take_fd(lua_State *L, int arg);

@@ -123,34 +123,65 @@ static int push_plain(lua_State *L, struct proactor *p, int fd, bool *taken) {
   return r;
 }
 
-static int push_socket(lua_State *L, struct proactor *p, int fd,
-                       enum object kind, bool *taken) {
-  static const struct unix_path none;
-  int r, family = int_option(proactor_sys(p), fd, SO_DOMAIN);
+/* The object comes first: when there is no memory for it, fd is the caller's.
+ */
+
+static int push_stream(lua_State *L, struct proactor *p, int fd, bool *taken) {
+  struct lua_stream *o = push_stream_object(L);
+  int r;
   struct handle *h = handle_for(p, fd, taken, &r);
-  if (!h) return r;
-  if (kind == OBJECT_STREAM) return push_stream(L, p, h);
-  if (kind == OBJECT_LISTENER) return push_listener(L, p, h, &none);
-  return push_udp(L, p, h, family, 0, UDP_QUOTA);
+  return h ? stream_object_open(o, p, h) : r;
+}
+
+static int push_listener(lua_State *L, struct proactor *p, int fd,
+                         bool *taken) {
+  static const struct unix_path none;
+  struct lua_listener *o = push_listener_object(L);
+  int r;
+  struct handle *h = handle_for(p, fd, taken, &r);
+  return h ? listener_object_open(o, p, h, &none) : r;
+}
+
+static int push_datagram(lua_State *L, struct proactor *p, int fd,
+                         bool *taken) {
+  int r, family = int_option(proactor_sys(p), fd, SO_DOMAIN);
+  struct lua_udp *o = push_udp_object(L);
+  struct handle *h = handle_for(p, fd, taken, &r);
+  return h ? udp_object_open(o, p, h, family, 0, UDP_QUOTA) : r;
 }
 
 /* A pipe by the directions that it is open for. */
 static int push_fifo(lua_State *L, struct proactor *p, int fd, bool *taken) {
   int r, mode = fcntl(fd, F_GETFL) & O_ACCMODE;
   if (mode == O_RDWR) return push_plain(L, p, fd, taken);
+  struct lua_stream *o = push_stream_object(L);
   struct handle *h = handle_for(p, fd, taken, &r);
   if (!h) return r;
   bool out = mode == O_WRONLY;
-  return push_pipe_stream(L, p, out ? NULL : h, out ? h : NULL);
+  return stream_object_open_pipes(o, p, out ? NULL : h, out ? h : NULL);
+}
+
+static int push_kind(lua_State *L, struct proactor *p, int fd, bool *taken) {
+  static int (*const push[])(lua_State *, struct proactor *, int, bool *) = {
+      [OBJECT_FD] = push_plain,
+      [OBJECT_STREAM] = push_stream,
+      [OBJECT_LISTENER] = push_listener,
+      [OBJECT_DATAGRAM] = push_datagram,
+  };
+  return push[socket_object(proactor_sys(p), fd)](L, p, fd, taken);
 }
 
 int push_object(lua_State *L, struct proactor *p, int fd, bool *taken) {
   struct stat st;
+  int top = lua_gettop(L), r;
   *taken = false;
   if (fstat(fd, &st) < 0) return -errno;
-  if (S_ISFIFO(st.st_mode)) return push_fifo(L, p, fd, taken);
-  enum object kind =
-      S_ISSOCK(st.st_mode) ? socket_object(proactor_sys(p), fd) : OBJECT_FD;
-  return kind == OBJECT_FD ? push_plain(L, p, fd, taken)
-                           : push_socket(L, p, fd, kind, taken);
+  if (S_ISFIFO(st.st_mode))
+    r = push_fifo(L, p, fd, taken);
+  else if (S_ISSOCK(st.st_mode))
+    r = push_kind(L, p, fd, taken);
+  else
+    r = push_plain(L, p, fd, taken);
+  if (r < 0) lua_settop(L, top);
+  return r;
 }

@@ -97,10 +97,7 @@ static int l_inotify(lua_State *L) {
   struct proactor *p = rt_proactor(L);
   int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   if (fd < 0) return push_errno(L, "watch", -errno);
-  int r = push_fd(L, p, fd, true);
-  if (r >= 0) return 1;
-  close(fd);
-  return push_errno(L, "watch", r);
+  return push_new_fds(L, p, "watch", 1, &fd);
 }
 
 static void set_bits(lua_State *L) {

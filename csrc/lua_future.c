@@ -12,6 +12,8 @@
 #include "lua_fd.h"
 #include "lua_select.h"
 
+enum { RESULTS_MAX = 4 }; /* values that an op's result may have */
+
 static struct future *check_future(lua_State *L, int arg) {
   return luaL_checkudata(L, arg, FUTURE_CLASS);
 }
@@ -121,10 +123,18 @@ static int future_gc(lua_State *L) {
 
 /* -- results -- */
 
-static void keep_values(lua_State *L, int idx, int n) {
+/* A table with room for n values and how many they are. */
+static void push_room(lua_State *L, int n) {
   lua_createtable(L, n, 1);
-  lua_insert(L, -(n + 1));
-  for (int i = n; i >= 1; i--) lua_rawseti(L, -(i + 1), i);
+  lua_pushinteger(L, 0);
+  lua_setfield(L, -2, "n");
+}
+
+/* The n values on top go into the room, and that to the future at idx. Without
+ * allocating, when the room is large enough. */
+static void keep_values(lua_State *L, int idx, int room, int n) {
+  for (int i = n; i >= 1; i--) lua_rawseti(L, room, i);
+  lua_settop(L, room);
   lua_pushinteger(L, n);
   lua_setfield(L, -2, "n");
   lua_setiuservalue(L, idx, 1);
@@ -133,14 +143,15 @@ static void keep_values(lua_State *L, int idx, int n) {
 /* The values of a completed op; when making them fails, the op still has
  * them for the next try. */
 static void collect(lua_State *L, struct future *f, int idx) {
-  int top = lua_gettop(L); /* a message may be left below the results */
+  push_room(L, RESULTS_MAX);
+  int room = lua_gettop(L);
   int n = args_push_result(L, f->p, f->op, f->res);
+  assert(n <= RESULTS_MAX);
   f->state = FUTURE_SET;
   struct op *op = f->op;
   f->op = NULL;
   proactor_free(f->p, op);
-  keep_values(L, idx, n);
-  lua_settop(L, top);
+  keep_values(L, idx, room, n);
 }
 
 int future_push_results(lua_State *L, int idx) {
@@ -259,7 +270,9 @@ static int l_set(lua_State *L) {
   struct future *f = check_settable(L, "set");
   bool pending = f->state == FUTURE_PENDING;
   if (pending) {
-    keep_values(L, 1, lua_gettop(L) - 1);
+    push_room(L, lua_gettop(L) - 1);
+    lua_insert(L, 2);
+    keep_values(L, 1, 2, lua_gettop(L) - 2);
     f->state = FUTURE_SET;
     waiter_wake_all(&f->waiters);
   }

@@ -23,17 +23,20 @@ static struct listener *check_open(lua_State *L) {
   return o->l;
 }
 
-int push_listener(lua_State *L, struct proactor *p, struct handle *h,
-                  const struct unix_path *made) {
+struct lua_listener *push_listener_object(lua_State *L) {
   struct lua_listener *o = new_object(L, sizeof *o, LISTENER_CLASS, 0);
   o->rt = rt_get(L);
+  return o;
+}
+
+int listener_object_open(struct lua_listener *o, struct proactor *p,
+                         struct handle *h, const struct unix_path *made) {
   o->l = listener_new(p, h);
   if (o->l) {
     o->l->made = *made;
     return 0;
   }
   handle_close(p, h, NULL, NULL);
-  lua_pop(L, 1);
   return -ENOMEM;
 }
 
@@ -76,18 +79,36 @@ static int accept_k(lua_State *L, int status, lua_KContext ctx) {
   return accept_go(L);
 }
 
-/* A parked connection becomes a stream; if that fails it is parked again. */
-static int accept_parked(lua_State *L, struct listener *l) {
+/* In place of the stream that was on top. */
+static int accept_failed(lua_State *L, int err) {
+  lua_pop(L, 1);
+  return push_errno(L, "accept", err);
+}
+
+/* A parked connection becomes a stream; if that fails it is parked again, or
+ * still. The object comes first, and while it is made a finaliser may close the
+ * listener. */
+static int accept_parked(lua_State *L, struct lua_listener *o,
+                         struct listener *l) {
+  struct lua_stream *stream = push_stream_object(L);
+  if (l != o->l && l != o->rest) {
+    lua_pop(L, 1);
+    return push_fail(L, "accept: the listener was closed", "CLOSED");
+  }
   int fd = listener_take(l);
-  if (fd < 0) return push_errno(L, "accept", fd);
+  if (fd < 0) return accept_failed(L, fd);
   struct handle *h;
   int r = handle_open(l->p, fd, true, &h);
   if (r < 0) {
     listener_untake(l, fd);
-    return push_errno(L, "accept", r);
+    return accept_failed(L, r);
   }
-  r = push_stream(L, l->p, h);
-  return r < 0 ? push_errno(L, "accept", r) : 1;
+  h->owned = false; /* so that a failure leaves the descriptor */
+  r = stream_object_open(stream, l->p, h);
+  h->owned = r >= 0;
+  if (r >= 0) return 1;
+  listener_untake(l, fd);
+  return accept_failed(L, r);
 }
 
 /* The stack: 1 the listener, 2 the absolute limit in ns or nil, 3 whether to
@@ -99,7 +120,7 @@ static int accept_go(lua_State *L) {
   if (l->parked_n || l->err) { /* before a cancellation is looked at */
     struct task *me = o->rt->current;
     if (!await_budget(me)) return await_reschedule(L, me, 0, accept_k);
-    return accept_parked(L, l);
+    return accept_parked(L, o, l);
   }
   struct task *t = await_begin(L);
   uint64_t until = lua_isnil(L, 2) ? NEVER_NS : (uint64_t)lua_tointeger(L, 2);
@@ -142,7 +163,8 @@ static int select_take(lua_State *L, int idx, struct looker *k) {
   struct listener *l = listener_at(L, idx);
   (void)k;
   if (!l) return push_fail(L, "accept: the listener was closed", "CLOSED");
-  return l->parked_n || l->err ? accept_parked(L, l) : -1;
+  if (!l->parked_n && !l->err) return -1;
+  return accept_parked(L, luaL_checkudata(L, idx, LISTENER_CLASS), l);
 }
 
 static const struct select_class selects_listener = {.ready = select_ready,
@@ -177,7 +199,7 @@ static int next_go(lua_State *L) {
   if (l && (l->parked_n || (l->err && !l->closing))) {
     struct task *me = o->rt->current;
     if (!await_budget(me)) return await_reschedule(L, me, 0, next_k);
-    return accept_parked(L, l);
+    return accept_parked(L, o, l);
   }
   if (!l || l->ended)
     return push_fail(L, "accept: the listener was closed", "CLOSED");

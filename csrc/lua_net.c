@@ -162,17 +162,18 @@ static int listen_any(struct proactor *p, struct address *a,
   return net_listen(p, a, o, made);
 }
 
-/* A listener of the address, or -errno and nothing pushed. */
+/* A listener of the address on top, or -errno. */
 static int open_listener_at(lua_State *L, struct proactor *p, struct address *a,
                             const struct listen_options *o) {
   struct unix_path made = {.path = ""};
   struct sys *sys = proactor_sys(p);
+  struct lua_listener *object = push_listener_object(L);
   struct handle *h;
   int fd = listen_any(p, a, o, &made);
   if (fd < 0) return fd;
   int r = handle_open(p, fd, true, &h);
   bool opened = r >= 0;
-  if (opened) r = push_listener(L, p, h, &made);
+  if (opened) r = listener_object_open(object, p, h, &made);
   if (r < 0) unix_path_remove(sys, &made);
   if (!opened) sys->class->close(sys, fd);
   return r;

@@ -15,6 +15,9 @@
 void check_address(lua_State *L, int arg, enum address_use use,
                    struct address *into);
 
+struct lua_listener;
+struct lua_stream;
+
 struct listen_options {
   int backlog;
   bool reuse_port;
@@ -46,13 +49,18 @@ int push_option(lua_State *L, struct proactor *p, const struct handle *h);
 void check_address_in(lua_State *L, int arg, enum address_use use, int family,
                       struct address *into);
 
-/* Push a stream object that owns h; NULL handle failures: -errno, and h is
- * closed. */
-int push_stream(lua_State *L, struct proactor *p, struct handle *h);
+/* Objects are pushed empty, as if closed, before there is anything to lose:
+ * that may raise. Filling them does not. */
 
-/* Push a listener object that owns h, and removes the path that was made for
- * it; on failure, -errno, that is left to the caller. */
-int push_listener(lua_State *L, struct proactor *p, struct handle *h,
-                  const struct unix_path *made);
+struct lua_stream *push_stream_object(lua_State *L);
+/* The stream owns h from now on; on failure, -errno, h is closed. */
+int stream_object_open(struct lua_stream *o, struct proactor *p,
+                       struct handle *h);
+
+struct lua_listener *push_listener_object(lua_State *L);
+/* The same; the listener removes the path that was made for it. On failure that
+ * is left to the caller. */
+int listener_object_open(struct lua_listener *o, struct proactor *p,
+                         struct handle *h, const struct unix_path *made);
 
 #endif

@@ -13,6 +13,7 @@
 #include "lua_core.h"
 #include "lua_fd.h"
 #include "lua_process.h"
+#include "lua_net.h"
 #include "lua_stream.h"
 #include "stream_pipe.h"
 
@@ -87,11 +88,12 @@ int stdio_open(lua_State *L, int first, struct stdio *io) {
 /* -- streams over our ends -- */
 
 static int push_end(lua_State *L, struct proactor *p, struct stdio *io, int i) {
+  struct lua_stream *o = push_stream_object(L);
   struct handle *h;
   int r = handle_open(p, io->ours[i], true, &h);
   if (r < 0) return r;
   io->ours[i] = -1;
-  return push_pipe_stream(L, p, i == 0 ? NULL : h, i == 0 ? h : NULL);
+  return stream_object_open_pipes(o, p, i == 0 ? NULL : h, i == 0 ? h : NULL);
 }
 
 int stdio_set_streams(lua_State *L, struct proactor *p, struct stdio *io) {

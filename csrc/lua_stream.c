@@ -62,36 +62,33 @@ struct handle *stream_test_handle(lua_State *L, int arg, bool streams) {
   return stream_handle(stream_check_open(L, arg)->s);
 }
 
-static struct lua_stream *push_empty(lua_State *L) {
+struct lua_stream *push_stream_object(lua_State *L) {
   return stream_push_empty(L, STREAM_CLASS);
 }
 
-int push_stream(lua_State *L, struct proactor *p, struct handle *h) {
-  struct lua_stream *o = push_empty(L);
+int stream_object_open(struct lua_stream *o, struct proactor *p,
+                       struct handle *h) {
   struct anchors anchors = stream_anchors(o->rt);
   o->s = stream_over_socket(p, h, &anchors);
   if (o->s) return 0;
   handle_close(p, h, NULL, NULL);
-  lua_pop(L, 1);
   return -ENOMEM;
 }
 
-int push_pipe_stream(lua_State *L, struct proactor *p, struct handle *in,
-                     struct handle *out) {
-  struct lua_stream *o = push_empty(L);
+int stream_object_open_pipes(struct lua_stream *o, struct proactor *p,
+                             struct handle *in, struct handle *out) {
   struct anchors anchors = stream_anchors(o->rt);
   o->s = stream_over_pipes(p, in, out, &anchors);
   if (o->s) return 0;
   if (in) handle_close(p, in, NULL, NULL);
   if (out) handle_close(p, out, NULL, NULL);
-  lua_pop(L, 1);
   return -ENOMEM;
 }
 
 /* memory_pair() -> a, b: each reads what the other writes; no descriptors */
 static int l_memory_pair(lua_State *L) {
   struct proactor *p = rt_proactor(L);
-  struct lua_stream *a = push_empty(L), *b = push_empty(L);
+  struct lua_stream *a = push_stream_object(L), *b = push_stream_object(L);
   struct anchors anchors = stream_anchors(a->rt);
   struct stream *pair[2];
   int r = stream_memory_pair(p, &anchors, pair);
@@ -335,7 +332,8 @@ static int l_stream(lua_State *L) {
   int on = 1;
   struct sys *sys = proactor_sys(p);
   sys->class->setopt(sys, h->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  int r = push_stream(L, p, take_fd(L, 1));
+  struct lua_stream *o = push_stream_object(L);
+  int r = stream_object_open(o, p, take_fd(L, 1));
   return r < 0 ? push_errno(L, "stream", r) : 1;
 }
 
@@ -353,9 +351,10 @@ static int l_pipe_stream(lua_State *L) {
   lua_settop(L, 2);
   struct handle *in = check_end(L, p, 1), *out = check_end(L, p, 2);
   luaL_argcheck(L, in != out, 2, "two descriptors expected");
+  struct lua_stream *o = push_stream_object(L);
   if (in) take_fd(L, 1);
   if (out) take_fd(L, 2);
-  int r = push_pipe_stream(L, p, in, out);
+  int r = stream_object_open_pipes(o, p, in, out);
   return r < 0 ? push_errno(L, "stream", r) : 1;
 }
 

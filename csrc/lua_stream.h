@@ -83,10 +83,10 @@ struct stream_options { /* filled with the defaults before */
 void stream_options(lua_State *L, int arg, const char *who, const char *known,
                     struct runtime *rt, struct stream_options *o);
 
-/* Push a stream object over these, which it owns (see stream_pipe.h); on
- * failure, -errno, they are closed. */
-int push_pipe_stream(lua_State *L, struct proactor *p, struct handle *in,
-                     struct handle *out);
+/* An empty object of push_stream_object gets these, which it owns (see
+ * stream_pipe.h); on failure, -errno, they are closed. */
+int stream_object_open_pipes(struct lua_stream *o, struct proactor *p,
+                             struct handle *in, struct handle *out);
 
 /* For __gc, __close and close of files. */
 int stream_end_object(lua_State *L);

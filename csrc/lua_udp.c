@@ -23,15 +23,18 @@ struct lua_udp *udp_check_open(lua_State *L, int arg) {
   return o;
 }
 
-int push_udp(lua_State *L, struct proactor *p, struct handle *h, int family,
-             size_t size, size_t quota) {
+struct lua_udp *push_udp_object(lua_State *L) {
   struct lua_udp *o = new_object(L, sizeof *o, UDP_CLASS, 1);
   o->rt = rt_get(L);
   o->read_ns = o->write_ns = NEVER_NS;
+  return o;
+}
+
+int udp_object_open(struct lua_udp *o, struct proactor *p, struct handle *h,
+                    int family, size_t size, size_t quota) {
   o->u = udp_new(p, h, family, size, quota);
   if (o->u) return 0;
   handle_close(p, h, NULL, NULL);
-  lua_pop(L, 1);
   return -ENOMEM;
 }
 
@@ -57,16 +60,15 @@ static int make_socket(struct sys *sys, int *family, bool any) {
   return fd;
 }
 
-static int push_owned(lua_State *L, struct proactor *p, int fd, int family,
-                      size_t size, size_t quota) {
+/* fd is the object's, or closed. */
+static int own(struct lua_udp *o, struct proactor *p, int fd, int family,
+               size_t size, size_t quota) {
   struct sys *sys = proactor_sys(p);
   struct handle *h;
   int r = handle_open(p, fd, true, &h);
-  if (r < 0)
-    sys->class->close(sys, fd);
-  else
-    r = push_udp(L, p, h, family, size, quota);
-  return r < 0 ? push_errno(L, "datagram socket", r) : 1;
+  if (r >= 0) return udp_object_open(o, p, h, family, size, quota);
+  sys->class->close(sys, fd);
+  return r;
 }
 
 /* datagram(address | nil, size, quota) -> a socket that is not bound yet */
@@ -79,9 +81,10 @@ static int l_datagram(lua_State *L) {
   size_t len = 0;
   const char *text = lua_tolstring(L, 1, &len);
   bool any = !text || text[0] == ':' || strncmp(text, "[::]:", 5) == 0;
-  int fd = make_socket(sys, &family, any);
-  if (fd < 0) return push_errno(L, "datagram socket", fd);
-  return push_owned(L, p, fd, family, size, quota);
+  struct lua_udp *o = push_udp_object(L);
+  int r = make_socket(sys, &family, any);
+  if (r >= 0) r = own(o, p, r, family, size, quota);
+  return r < 0 ? push_errno(L, "datagram socket", r) : 1;
 }
 
 /* datagram_pair(size, quota) -> a, b: connected Unix sockets */
@@ -90,12 +93,13 @@ static int l_pair(lua_State *L) {
   struct sys *sys = proactor_sys(p);
   size_t size = (size_t)luaL_checkinteger(L, 1);
   size_t quota = (size_t)luaL_checkinteger(L, 2);
+  struct lua_udp *a = push_udp_object(L), *b = push_udp_object(L);
   int fds[2], r = sys->class->pair(sys, SOCK_DGRAM, fds);
   if (r < 0) return push_errno(L, "socketpair", r);
-  r = push_owned(L, p, fds[0], AF_UNIX, size, quota);
-  if (r == 1) return 1 + push_owned(L, p, fds[1], AF_UNIX, size, quota);
-  sys->class->close(sys, fds[1]);
-  return r;
+  r = own(a, p, fds[0], AF_UNIX, size, quota);
+  int s = own(b, p, fds[1], AF_UNIX, size, quota);
+  if (r >= 0 && s >= 0) return 2;
+  return push_errno(L, "datagram socket", r < 0 ? r : s);
 }
 
 /* -- names -- */

@@ -24,10 +24,11 @@ struct lua_udp *udp_check(lua_State *L, int arg);
 /* Raises when it was closed. */
 struct lua_udp *udp_check_open(lua_State *L, int arg);
 
-/* Push an object that owns h, a socket of datagrams of that family. size and
- * quota: see udp.h. -errno: nothing pushed, and h is closed. */
-int push_udp(lua_State *L, struct proactor *p, struct handle *h, int family,
-             size_t size, size_t quota);
+/* Push an empty object; then it owns h, a socket of datagrams of that family.
+ * size and quota: see udp.h. -errno: h is closed. */
+struct lua_udp *push_udp_object(lua_State *L);
+int udp_object_open(struct lua_udp *o, struct proactor *p, struct handle *h,
+                    int family, size_t size, size_t quota);
 
 extern const luaL_Reg udp_io_methods[];
 void open_udp_io(lua_State *L);

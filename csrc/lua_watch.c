@@ -257,8 +257,9 @@ static int l_close(lua_State *L) {
     struct watched *e = entry_at(w, i);
     if (!e->used) continue;
     e->used = false;
-    lua_rawgeti(L, 2, i + 1);
-    select_leave(L, -1, &e->looker);
+    /* nil: there was no memory to add it */
+    if (lua_rawgeti(L, 2, i + 1) == LUA_TUSERDATA)
+      select_leave(L, -1, &e->looker);
     lua_pop(L, 1);
   }
   return 0;

@@ -295,7 +295,9 @@ static void socket_send(struct stream *s) {
 
 static void socket_shutdown(struct stream *s) {
   struct sys *sys = proactor_sys(s->p);
-  sys->class->shutdown(sys, socket_of(s)->handle->fd, SHUT_WR);
+  int r = sys->class->shutdown(sys, socket_of(s)->handle->fd, SHUT_WR);
+  /* ENOTCONN: the peer is gone, which reading and writing tell. */
+  if (r < 0 && r != -ENOTCONN) stream_send_failed(s, r);
 }
 
 /* -- ending -- */

@@ -172,7 +172,13 @@ function net.pair(options)
   if options.datagram then return datagram.pair() end
   local a, b, code = core.fd.pair()
   if not a then return nil, b, code end
-  return core.stream(a), core.stream(b)
+  local one, other, message
+  one, message, code = core.stream(a)
+  if one then other, message, code = core.stream(b) end
+  if other then return one, other end
+  if one then one:close() end
+  b:close()
+  return nil, message, code
 end
 
 --- A socket of datagrams. `udp` is for UDP, `datagram` for Unix as well.
