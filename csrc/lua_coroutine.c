@@ -141,10 +141,8 @@ static void push_hook(lua_State *L, lua_State *of) {
   lua_rawget(L, -2);
 }
 
-void task_inherit_hook(lua_State *L, lua_State *co) {
-  lua_State *from = rt_get(L)->L;
+void task_inherit_hook(lua_State *L, lua_State *co, lua_State *from) {
   lua_Hook hook = lua_gethook(from);
-  if (!hook) return;
   int top = lua_gettop(L);
   luaL_checkstack(L, 6, NO_MEMORY);
   push_hook(L, from);

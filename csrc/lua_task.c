@@ -75,7 +75,7 @@ void task_unanchor(lua_State *L, struct task *t) {
 static lua_State *make_coroutine(lua_State *L, struct task *t, int nargs) {
   lua_State *co = lua_newthread(L);
   if (!lua_checkstack(co, nargs + 8)) luaL_error(L, "too many arguments");
-  task_inherit_hook(L, co);
+  if (lua_gethook(t->rt->L)) task_inherit_hook(L, co, t->rt->L);
   executor_push_main(co, t);
   luaL_checkstack(L, nargs + 1, "too many arguments");
   for (int i = 0; i <= nargs; i++) lua_pushvalue(L, -(nargs + 3));
@@ -96,7 +96,7 @@ void task_start(lua_State *L, struct task *t) {
   }
   lua_State *co = lua_newthread(L);
   if (t->rt->live > MANY) malloc_hint_growth(co);
-  task_inherit_hook(L, co);
+  if (lua_gethook(t->rt->L)) task_inherit_hook(L, co, t->rt->L);
   executor_push_main(co, t);
   lua_insert(L, -2);
   lua_xmove(L, co, 1);

@@ -210,9 +210,10 @@ int task_push_results(lua_State *L, struct task *t);
 /* Make the coroutine of a task that was spawned without arguments; raises
  * when there is no memory. */
 void task_start(lua_State *L, struct task *t);
-/* Its coroutine gets the hook that debug.sethook has set in the main thread:
- * a tool that looks at every line (coverage, a debugger) can't see it made. */
-void task_inherit_hook(lua_State *L, lua_State *co);
+/* Its coroutine gets the hook that debug.sethook has set in `from`, the main
+ * thread: a tool that looks at every line (coverage, a debugger) can't see it
+ * made. */
+void task_inherit_hook(lua_State *L, lua_State *co, lua_State *from);
 /* Push its record; it is live. */
 void task_push(lua_State *L, struct task *t);
 /* It has ended: out of the table of live ones. Needs two places on L. */
