@@ -118,13 +118,25 @@ static void start(struct proactor *p, struct op *op) {
     list_push(&p->backlog, &op->queue);
 }
 
+/* Out of the way of those that are not traced. */
+#define COLD __attribute__((noinline, cold))
+
 static bool traced(const struct proactor *p) {
   return __builtin_expect(p->tracer != NULL, 0);
 }
 
-static void enlist(struct proactor *p, struct op *op) {
+COLD static void tell_submitted(struct proactor *p, const struct op *op) {
+  p->tracer->submitted(p->tracer, op);
+}
+
+COLD static void tell_result(struct proactor *p, const struct op *op,
+                             const struct op_result *r) {
+  p->tracer->result(p->tracer, op, r);
+}
+
+static inline void enlist(struct proactor *p, struct op *op) {
   p->inflight++;
-  if (traced(p)) p->tracer->submitted(p->tracer, op);
+  if (traced(p)) tell_submitted(p, op);
   if (op->other) op->other->inflight++;
   if (!op->handle) return;
   op->handle->inflight++;
@@ -231,7 +243,7 @@ bool proactor_take_finished(struct proactor *p, struct op *op,
   op_step(op, OP_COMPLETED);
   p->stats.completed++;
   *r = (struct op_result){.res = op->res};
-  if (traced(p)) p->tracer->result(p->tracer, op, r);
+  if (traced(p)) tell_result(p, op, r);
   return true;
 }
 
@@ -253,7 +265,7 @@ static void end_unused(struct proactor *p, struct handle *h) {
 static void complete(struct proactor *p, struct op *op, struct op_result r) {
   struct handle *h = op->handle, *other = op->other;
   if (r.flags & RESULT_MORE) {
-    if (traced(p)) p->tracer->result(p->tracer, op, &r);
+    if (traced(p)) tell_result(p, op, &r);
     op->sink(op, &r);
     return;
   }
@@ -267,7 +279,7 @@ static void complete(struct proactor *p, struct op *op, struct op_result r) {
   delist(p, op);
   op_step(op, OP_COMPLETED);
   p->stats.completed++;
-  if (traced(p)) p->tracer->result(p->tracer, op, &r);
+  if (traced(p)) tell_result(p, op, &r);
   op->sink(op, &r); /* from here on op may be gone */
   if (!last) end_unused(p, h);
   end_unused(p, other);
