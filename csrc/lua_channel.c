@@ -222,7 +222,6 @@ static int recv_k(lua_State *L, int status, lua_KContext ctx) {
   lua_settop(L, LIMIT);
   if (await_end(L) == WAIT_TIMEOUT)
     return push_fail(L, "recv: timed out", "TIMEOUT");
-  message_room(L);
   if (handed_take(L, TABLE, mine)) return message_open(L);
   return recv_go(L, await_begin(L)); /* closed, or its turn has come again */
 }
@@ -344,7 +343,6 @@ static void recv_link(lua_State *L, int idx, struct looker *k) {
 
 static int recv_take(lua_State *L, int idx, struct looker *k) {
   struct channel *c = lua_touserdata(L, idx);
-  message_room(L);
   lua_getiuservalue(L, idx, 1);
   int t = lua_gettop(L), n;
   if (k && k->claimed && handed_take(L, t, &k->waiter))

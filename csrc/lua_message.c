@@ -7,6 +7,8 @@
 
 #define PACKET_CLASS "proa.packet"
 
+enum { VALUES_FEW = 8 }; /* a C function has room for them */
+
 struct packet {
   int n; /* user values */
 };
@@ -32,6 +34,7 @@ int message_open(lua_State *L) {
   const struct packet *p = luaL_testudata(L, -1, PACKET_CLASS);
   if (!p) return 1;
   int at = lua_gettop(L), n = p->n;
+  if (n > VALUES_FEW) message_room(L);
   for (int i = 1; i <= n; i++) lua_getiuservalue(L, at, i);
   lua_remove(L, at);
   return n;

@@ -15,9 +15,11 @@ enum { MESSAGE_VALUES_MAX = 200 };
 /* Takes the values from `first` up and pushes the message. Raises, as `verb`,
  * when the first is nil (it would look like the end) or there are too many. */
 void message_make(lua_State *L, int first, const char *verb);
-/* Takes the message on top and pushes its values; returns how many. */
+/* Takes the message on top and pushes its values; returns how many. A message
+ * of a few values needs no memory for that. */
 int message_open(lua_State *L);
-/* Room for the values of any message, and some more; raises. */
+/* Room for the values of any message, and some more; raises. Before one is
+ * taken out of where it would be found again. */
 void message_room(lua_State *L);
 
 #endif
