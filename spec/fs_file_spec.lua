@@ -156,6 +156,14 @@ describe("the position of a file", function()
       assert.equal("netwo3", file:read "a")
     end)
 
+  it_on("one", "a+", "of parts that are appended is at their end",
+    function(file, path)
+      file:read(1)
+      assert.equal(6, file:writev { "tw", "o", "333" })
+      assert.equal(9, file:seek())
+      assert.equal("onetwo333", helper.read_file(path))
+    end)
+
   it_on("x", "r", "is checked", function(file)
     assert.match("cur", helper.error_of(file.seek, file, "middle"))
     assert.match("integer", helper.error_of(file.seek, file, "set", 1.5))

@@ -1,7 +1,7 @@
 --- fs_world_spec: what the world does to files: a full disk, permissions,
 -- signals, many at once, cancelling in the middle.
 -- PROA_FILES sets how many files are written, read, walked, copied and removed
--- by a hundred tasks (default 400), and prints what it took.
+-- by a hundred tasks (default 200), and prints what it took.
 -- SPDX-License-Identifier: MIT
 
 local helper = require "spec.helper"
@@ -11,7 +11,7 @@ local proa = require "proa"
 local fs = proa.fs
 local it, temp, temp_file = helper.it, helper.temp, helper.temp_file
 
-local FILES = tonumber(os.getenv "PROA_FILES") or 400
+local FILES = tonumber(os.getenv "PROA_FILES") or 200
 local TASKS = 100
 
 local function fails(code, value, message, got)
@@ -33,7 +33,12 @@ describe("a full disk", function()
     local output, status = helper.shell("mount -t tmpfs -o size=64k tmpfs '"
       .. dir .. "'")
     if status ~= 0 then return nil, "no tmpfs can be mounted: " .. output end
-    return dir, proa.defer(function() helper.shell("umount '" .. dir .. "'") end)
+    local before = proa.stats().handles
+    return dir, proa.defer(function() -- once all there is closed
+      helper.wait_until(function() return proa.stats().handles <= before end)
+      output, status = helper.shell("umount '" .. dir .. "'")
+      assert.equal(0, status, output)
+    end)
   end
 
   local function it_full(name, fn)
@@ -159,10 +164,10 @@ describe("signals", function()
           while proa.signal.wait "USR1" do seen = seen + 1 end
         end):background()
         proa.yield()
-        local storm = io.popen("i=0; while [ $i -lt 200 ]; do kill -USR1 "
+        local storm = io.popen("i=0; while [ $i -lt 100 ]; do kill -USR1 "
           .. pid .. "; i=$((i+1)); done")
         local text = ("0123456789"):rep(20000)
-        for i = 1, 30 do
+        for i = 1, 12 do
           local path = dir .. "/" .. i
           assert(fs.write(path, text))
           assert(fs.copy(path, path .. "c"))
@@ -220,7 +225,7 @@ describe("cancelling", function()
       file:lock()
       file:sync()
     end
-    for turns = 0, 60 do
+    for turns = 0, 40 do
       local task = proa.spawn(work)
       helper.turns(turns)
       task:cancel()

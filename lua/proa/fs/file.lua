@@ -70,19 +70,30 @@ function file:seek(whence, offset)
   return at
 end
 
---- An op of several parts, at an offset or at the position.
-local function parts(self, verb, list, offset)
-  if offset ~= nil then return on(self, verb, verb, self, list, offset) end
+--- An op of several parts at the position. What has a position does not wait
+-- for long, so its outcome is waited for: the position has to follow.
+local function parts_here(self, verb, list)
   local held <close>, message, code = core.hold(self)
   if not held then return nil, message, code end
   local at = core.position(self)
-  if at then core.set_position(self, at) end -- nothing is read ahead now
-  local n
-  n, message, code = core.shield(on, self, verb, verb, self, list, at)
-  if n and at and not self:closed() then
-    core.set_position(self, at + n)
-  end
-  return n, message, code
+  if not at then return on(self, verb, verb, self, list) end
+  core.set_position(self, at) -- nothing is read ahead now
+  local to_end = verb == "writev" and core.appends(self)
+  return core.shield(function()
+    local n, why, how = on(self, verb, verb, self, list, not to_end and at
+      or nil)
+    if to_end then
+      local stat = on(self, verb, "fstat", self)
+      at = stat and stat.size - (n or 0) or at
+    end
+    if n and not self:closed() then core.set_position(self, at + n) end
+    return n, why, how
+  end)
+end
+
+local function parts(self, verb, list, offset)
+  if offset == nil then return parts_here(self, verb, list) end
+  return on(self, verb, verb, self, list, offset)
 end
 
 function file:readv(buffers, offset)
