@@ -77,7 +77,7 @@ local function roll(rng, tolerant)
   if tolerant and rng:chance(3) then knobs.errors = rng:pick { 5, 20, 100 } end
   proa.setup { driver = "sim", seed = rng(1, 1 << 40),
     buffers = rng:pick { 1, 2, 4, 16, 64 },
-    buffer_size = rng:pick { 16, 100, 1024, 4096 } }
+    buffer_size = rng:pick { 16, 100, 1024, 4096, 16384 } }
   core.sim.knobs(knobs)
   return knobs.errors ~= nil
 end

@@ -102,6 +102,22 @@ local function open(rng, proa)
   return proa.net.listen(address, { backlog = rng:pick { 1, 2, 1024 } })
 end
 
+--- As many who take one each, without a limit, as there are clients.
+local function one_each(rng, proa, listener, state, n)
+  local accepting = {}
+  for i = 1, n do
+    accepting[i] = proa.spawn(function()
+      if rng:chance(3) then proa.sleep(rng:float() * 0.004) end
+      local conn
+      repeat
+        conn = listener:accept()
+      until conn or listener:closed()
+      if conn then serve_one(state, conn) end
+    end)
+  end
+  return accepting
+end
+
 local function run(rng, proa, sim)
   local listener <close>, message = open(rng, proa)
   if not listener and sim.errors then return end
@@ -116,11 +132,14 @@ local function run(rng, proa, sim)
   end
   local accepting = {}
   local serving = rng:chance(4)
+  local each = not serving and not sim.errors and rng:chance(3)
   if serving then
     accepting[1] = proa.spawn(function()
       listener:serve(function(conn) serve_one(state, conn) end,
         { max = rng:chance(2) and rng(3) or nil })
     end)
+  elseif each then
+    accepting = one_each(rng, proa, listener, state, #names)
   else
     for i = 1, rng(1, 3) do
       accepting[i] = proa.spawn(rng:pick(acceptors), rng, proa, listener, state)

@@ -47,7 +47,9 @@ local function check(sim, sent, ok, message, code)
 end
 
 local function write_all(rng, proa, sim, conn, sent)
-  local block = rng:bytes(2000)
+  -- now and then more than lies in one buffer
+  local block = rng:bytes(1999)
+  if rng:chance(4) then block = block:rep(10) end
   for _ = 1, rng(0, 12) do
     local write = rng:pick(writes)
     if not check(sim, sent, write(rng, conn, sent, piece(rng, block),
@@ -57,8 +59,9 @@ local function write_all(rng, proa, sim, conn, sent)
   if not check(sim, sent, conn:shutdown "w") then conn:abort() end
 end
 
-local function read_all(rng, sim, conn, sent)
+local function read_all(rng, proa, sim, conn, sent)
   while true do
+    if rng:chance(4) then proa.sleep(rng:float() * 0.004) end -- it queues up
     if conn:closed() then return end -- its other user has failed
     local more, message, code = sim.kit.read(rng, conn, sent)
     if more == false then break end
@@ -94,8 +97,8 @@ local function run(rng, proa, sim)
     local own = {
       proa.spawn(write, rng, proa, sim, a, there),
       proa.spawn(write, rng, proa, sim, b, back),
-      proa.spawn(read, rng, sim, b, there),
-      proa.spawn(read, rng, sim, a, back),
+      proa.spawn(read, rng, proa, sim, b, there),
+      proa.spawn(read, rng, proa, sim, a, back),
     }
     tasks[#tasks + 1] = proa.spawn(function()
       for _, t in ipairs(own) do t:await() end
@@ -104,7 +107,7 @@ local function run(rng, proa, sim)
     end)
     ::next::
   end
-  local ok, message, code = proa.timeout(600, function()
+  local ok, message, code = proa.timeout(1e6, function()
     for _, t in ipairs(tasks) do t:await() end
     return true
   end)
