@@ -1,10 +1,11 @@
 /* sim_dgram.c - simulated datagrams: UDP as udp(7), Unix as unix(7) has it.
  *
- * A datagram is there as soon as it was sent, whole and in order. One that
- * finds no room at its receiver is lost, but over Unix, where the sender waits.
- * Nobody at a port: the sender learns of it by its next call if it is
- * connected, and not at all otherwise. No multicast, no broadcast.
- * See sim_name.c for who is found by which name.
+ * A datagram is there as soon as it was sent, whole and in order, unless the
+ * world has latency (then UDP may overtake), loss, or a partition: those are
+ * never seen again. One that finds no room at its receiver is lost, but over
+ * Unix, where the sender waits. Nobody at a port: the sender learns of it by
+ * its next call if it is connected, and not at all otherwise. No multicast, no
+ * broadcast. See sim_name.c for who is found by which name.
  *
  * SPDX-License-Identifier: MIT */
 #include <poll.h>
@@ -20,6 +21,7 @@ enum {
 
 struct gram {
   struct link link;
+  uint64_t at_ns; /* in `coming`: when it lands */
   struct address from;
   size_t len;
   unsigned char bytes[];
@@ -122,8 +124,51 @@ static struct address seen_as(const struct sim_sock *k,
   return sim_name_in(&a, by->family);
 }
 
+/* -- on their way -- */
+
+static void land(struct sim_sock *to, struct gram *g) {
+  list_push(&to->grams, &g->link);
+  sim_sock_wake(to, POLLIN);
+}
+
+static void plan_landing(struct sim_sock *to) {
+  uint64_t at = NEVER_NS;
+  list_each(&to->coming, l) {
+    at = min_u64(at, container_of(l, struct gram, link)->at_ns);
+  }
+  sim_timer_set(to->net, &to->landing, at);
+}
+
+/* All that are due, the earliest first. */
+void sim_dgram_land(struct sim_sock *to) {
+  for (;;) {
+    struct gram *first = NULL;
+    list_each(&to->coming, l) {
+      struct gram *g = container_of(l, struct gram, link);
+      if (g->at_ns > to->net->now_ns) continue;
+      if (!first || g->at_ns < first->at_ns) first = g;
+    }
+    if (!first) break;
+    link_unlink(&first->link);
+    land(to, first);
+  }
+  plan_landing(to);
+}
+
+static void fly(struct sim_sock *to, struct gram *g) {
+  uint64_t late = is_unix(to) ? 0 : sim_wire_latency_ns(to->net);
+  if (!late) {
+    land(to, g);
+    return;
+  }
+  g->at_ns = to->net->now_ns + late;
+  list_push(&to->coming, &g->link);
+  plan_landing(to);
+}
+
 static ssize_t deliver(struct sim_sock *k, const struct address *by,
                        struct sim_sock *to, const struct msghdr *m, size_t n) {
+  if (!is_unix(k) && sim_wire_drops(k, to)) return (ssize_t)n;
   if (!has_room(to, n)) {
     if (is_unix(k)) return -EAGAIN;
     to->drops++;
@@ -132,9 +177,8 @@ static ssize_t deliver(struct sim_sock *k, const struct address *by,
   struct gram *g = gram_new(m, n);
   if (!g) return -ENOBUFS;
   g->from = seen_as(k, by, to);
-  list_push(&to->grams, &g->link);
   to->grams_bytes += n + GRAM_WEIGHT;
-  sim_sock_wake(to, POLLIN);
+  fly(to, g);
   return (ssize_t)n;
 }
 
@@ -217,6 +261,7 @@ int sim_dgram_events(const struct sim_sock *k) {
 
 void sim_dgram_close(struct sim_sock *k) {
   struct link *l;
+  list_splice(&k->grams, &k->coming);
   while ((l = list_first(&k->grams)))
     gram_drop(k, container_of(l, struct gram, link));
   if (!k->peer) return;

@@ -152,6 +152,7 @@ static struct sim_sock *sock_new(struct sim_net *net, int family, int type) {
   k->fd = k->path_fd = -1;
   k->family = family;
   k->type = type;
+  list_init(&k->coming);
   list_init(&k->grams);
   k->mode = 0777;
   k->sndbuf = k->rcvbuf = net->knobs.buffer_bytes;

@@ -133,6 +133,7 @@ struct sim_sock {
 
   /* SOCK_DGRAM: FRESH for ever; connected when `remote` or `peer` is set */
   int type;
+  struct list coming; /* struct gram: on their way */
   struct list grams;  /* struct gram: received, in order (sim_dgram.c) */
   size_t grams_bytes; /* ... their weight against rcvbuf */
   uint32_t drops;     /* found no room */
@@ -196,6 +197,10 @@ void sim_wire_deinit(struct sim_sock *k);
 int sim_wire_reserve(struct sim_sock *k);
 /* To k; DATA: len bytes that were put into its queue, room was reserved. */
 void sim_wire_send(struct sim_sock *k, enum sim_packet_kind kind, size_t len);
+/* How long a packet takes; 0 unless the world has latency. */
+uint64_t sim_wire_latency_ns(struct sim_net *net);
+/* Does a datagram get lost between the two? */
+bool sim_wire_drops(struct sim_sock *from, struct sim_sock *to);
 /* When a connect that starts now is answered. */
 uint64_t sim_wire_connect_ns(const struct sim_sock *k);
 /* Nothing passes between this address and its peers until then. -ENOMEM. */
@@ -278,6 +283,8 @@ ssize_t sim_dgram_send(struct sim_sock *k, const struct msghdr *m);
 ssize_t sim_dgram_recv(struct sim_sock *k, struct msghdr *m, int flags);
 int sim_dgram_events(const struct sim_sock *k);
 void sim_dgram_close(struct sim_sock *k);
+/* Those on their way that are due. */
+void sim_dgram_land(struct sim_sock *k);
 
 ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags);
 ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count);

@@ -65,16 +65,25 @@ int sim_partition(struct sim_net *net, const struct address *a,
 
 /* -- when it lands -- */
 
-static uint64_t latency(struct sim_net *net) {
+uint64_t sim_wire_latency_ns(struct sim_net *net) {
   uint64_t min = net->knobs.latency_min_ns, max = net->knobs.latency_max_ns;
   return max > min ? min + sim_random(net) % (max - min + 1) : min;
+}
+
+static bool is_lost(struct sim_net *net) {
+  return net->knobs.loss && (sim_random(net) & 0xffff) < net->knobs.loss;
+}
+
+/* A datagram from `from` to `to`. */
+bool sim_wire_drops(struct sim_sock *from, struct sim_sock *to) {
+  if (open_at(from) > from->net->now_ns) return true;
+  return open_at(to) > to->net->now_ns || is_lost(to->net);
 }
 
 /* How much later than without loss. */
 static uint64_t lost_ns(struct sim_net *net, uint64_t retry_ns) {
   uint64_t late = 0;
-  while (net->knobs.loss && retry_ns < RETRY_MAX_NS &&
-         (sim_random(net) & 0xffff) < net->knobs.loss) {
+  while (retry_ns < RETRY_MAX_NS && is_lost(net)) {
     late += retry_ns;
     retry_ns *= 2;
   }
@@ -83,7 +92,8 @@ static uint64_t lost_ns(struct sim_net *net, uint64_t retry_ns) {
 
 static uint64_t lands_at(const struct sim_sock *k) {
   struct sim_net *net = k->net;
-  uint64_t at = ns_after(open_at(k), latency(net) + lost_ns(net, RETRY_NS));
+  uint64_t at =
+      ns_after(open_at(k), sim_wire_latency_ns(net) + lost_ns(net, RETRY_NS));
   if (k->flight_n) {
     uint64_t before = k->flight[k->flight_n - 1].at_ns;
     if (before > at) at = before;
@@ -94,7 +104,8 @@ static uint64_t lands_at(const struct sim_sock *k) {
 /* There and back: whoever connects knows when the answer is there. */
 uint64_t sim_wire_connect_ns(const struct sim_sock *k) {
   struct sim_net *net = k->net;
-  uint64_t late = latency(net) + lost_ns(net, SYN_RETRY_NS) + latency(net);
+  uint64_t late = sim_wire_latency_ns(net) + lost_ns(net, SYN_RETRY_NS) +
+                  sim_wire_latency_ns(net);
   return ns_after(open_at(k), late);
 }
 
@@ -133,6 +144,10 @@ static void plan_landing(struct sim_sock *k) {
 
 static void on_landing(struct deadline *d) {
   struct sim_sock *k = container_of(d, struct sim_sock, landing);
+  if (sim_is_dgram(k)) {
+    sim_dgram_land(k);
+    return;
+  }
   unsigned n = 0;
   while (n < k->flight_n && k->flight[n].at_ns <= k->net->now_ns)
     land(k, &k->flight[n++]);
@@ -187,7 +202,7 @@ void sim_wire_send(struct sim_sock *k, enum sim_packet_kind kind, size_t len) {
 /* What was held back goes on; it may have been sent twice meanwhile, which
  * nobody sees. */
 static void resume(struct sim_sock *k) {
-  uint64_t at = ns_after(open_at(k), latency(k->net));
+  uint64_t at = ns_after(open_at(k), sim_wire_latency_ns(k->net));
   for (unsigned i = 0; i < k->flight_n; i++)
     if (k->flight[i].at_ns > at) k->flight[i].at_ns = at;
   plan_landing(k);

@@ -298,6 +298,34 @@ describe("the simulated network", function()
     end)
   end)
 
+  helper.it("loses datagrams for good, and lets them overtake", function()
+    testing.run(function(sim)
+      local a = assert(proa.net.udp { bind = "127.0.0.1:0" })
+      local b = assert(proa.net.udp { bind = "127.0.0.1:0" })
+      local function exchange(n)
+        for i = 1, n do assert(a:send_to(tostring(i), b:address())) end
+        local got = {}
+        while true do
+          local data = b:recv_from(10)
+          if not data then return got end
+          got[#got + 1] = tonumber(data)
+        end
+      end
+      assert.same({ 1, 2, 3, 4, 5 }, exchange(5))
+      sim:set { latency = { 0, 1 } }
+      local got = exchange(40)
+      local sorted = table.move(got, 1, #got, 1, {})
+      table.sort(sorted)
+      assert.equal(40, #got)
+      assert.are_not.same(sorted, got)
+      sim:set { loss = 0.5 }
+      local n = #exchange(40)
+      assert.is_true(n > 0 and n < 40)
+      sim:partition(b:address(), 100)
+      assert.same({}, exchange(3))
+    end)
+  end)
+
   helper.it("holds back what passes a partition until it is over", function()
     testing.run(function(sim)
       local a, b, address = connect()
