@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "lent.h"
 
 enum { PAGE = 4096 };
 
@@ -27,6 +28,12 @@ static void account(size_t add, size_t sub) {
   atomic_fetch_sub_explicit(&bytes_live, sub, memory_order_relaxed);
 }
 
+#ifdef PROA_DEBUG
+static unsigned char *bytes_new(size_t cap) {
+  void *p = lent_alloc(cap);
+  return p ? memset(p, 0, cap) : NULL;
+}
+#else
 /* Zeroed. From a page up on page boundaries, which direct I/O asks for. */
 static unsigned char *bytes_new(size_t cap) {
   if (cap < PAGE) return calloc(1, cap ? cap : 1);
@@ -34,6 +41,7 @@ static unsigned char *bytes_new(size_t cap) {
   if (posix_memalign(&p, PAGE, cap) != 0) return NULL;
   return memset(p, 0, cap);
 }
+#endif
 
 struct buf *buf_new(size_t len) {
   struct buf *b = fault_point("buf_new") ? NULL : calloc(1, sizeof *b);
@@ -58,7 +66,7 @@ void buf_unref(struct buf *b) {
   if (!b || --b->refs) return;
   assert(!b->lent);
   account(0, b->cap);
-  free(b->data);
+  lent_free(b->data);
   free(b);
 }
 
@@ -69,7 +77,7 @@ int buf_reserve(struct buf *b, size_t cap) {
   unsigned char *bigger = fault_point("buf_reserve") ? NULL : bytes_new(cap);
   if (!bigger) return -ENOMEM;
   memcpy(bigger, b->data, b->len);
-  free(b->data);
+  lent_free(b->data);
   account(cap, b->cap);
   b->data = bigger;
   b->cap = cap;

@@ -96,6 +96,7 @@ static inline void driver_deliver(struct driver *d, struct op *op, int32_t res,
                                   uint16_t flags, uint16_t bid) {
   assert(driver_has_room(d) && !op->reaped);
   if (!(flags & RESULT_MORE)) op->reaped = true;
+  if (flags & RESULT_BUFFER) pool_filled(&d->pool, bid, res > 0 ? res : 0);
   d->done[d->done_n++] = (struct completion){op, {res, flags, bid}};
 }
 

@@ -7,11 +7,16 @@
 #include <string.h>
 
 #include "fault.h"
+#include "lent.h"
 
 enum {
   COPY_MAX = 2048,  /* payloads up to this are copied out */
   CHUNK_CAP = 4032, /* with its header a 4 KiB block */
-  SPARE_MAX = 64,   /* heap chunks kept for reuse */
+#ifdef PROA_DEBUG
+  SPARE_MAX = 0, /* so that what is freed becomes a guard */
+#else
+  SPARE_MAX = 64, /* heap chunks kept for reuse */
+#endif
 };
 
 struct chunk *chunk_new(struct pool *pool, size_t cap) {
@@ -22,7 +27,7 @@ struct chunk *chunk_new(struct pool *pool, size_t cap) {
   } else {
     size_t room = cap <= CHUNK_CAP ? CHUNK_CAP : cap;
     if (room > UINT32_MAX || fault_point("chunk_new")) return NULL;
-    c = malloc(sizeof *c + room);
+    c = lent_alloc(sizeof *c + room);
     if (!c) return NULL;
     c->cap = (uint32_t)room;
   }
@@ -36,12 +41,12 @@ struct chunk *chunk_new(struct pool *pool, size_t cap) {
 void chunk_free(struct pool *pool, struct chunk *c) {
   if (c->bid >= 0) {
     pool_give(pool, (uint16_t)c->bid);
-  } else if (c->cap == CHUNK_CAP && pool->spare_n < SPARE_MAX) {
+  } else if (c->cap == CHUNK_CAP && pool->spare_n + 1 <= SPARE_MAX) {
     c->next = pool->spare;
     pool->spare = c;
     pool->spare_n++;
   } else {
-    free(c);
+    lent_free(c);
   }
 }
 

@@ -85,11 +85,34 @@ static void say_driver(struct runtime *rt) {
           "the driver is %s%s%s", name, refused[0] ? ": " : "", refused);
 }
 
+#ifdef PROA_DEBUG
+/* The innermost line of Lua that runs: who submits an op. */
+static void say_where(void *arg, char *into, size_t len) {
+  const struct runtime *rt = arg;
+  lua_State *L = rt->top ? rt->top : rt->L;
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    snprintf(into, len, "%.50s:%d", ar.short_src, ar.currentline);
+    return;
+  }
+}
+
+static void tell_where(struct runtime *rt) {
+  rt->proactor.where = say_where;
+  rt->proactor.where_arg = rt;
+}
+#else
+#define tell_where(rt) ((void)0)
+#endif
+
 void runtime_open(lua_State *L, struct runtime *rt) {
   int r = proactor_open(&rt->proactor, &rt->options);
   if (r < 0) open_failed(L, rt, r);
   rt->forks = atomic_load(&rt_forks);
   rt->open = true;
+  tell_where(rt);
   rt->proactor.log = lua_log_of(rt);
   say_driver(rt);
   rt_tick(rt);

@@ -9,13 +9,19 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "lent.h"
+
+static size_t count_blocks(void) {
+  return fault_blocks() + lent_blocks();
+}
+
 static const struct fault_api api = {
     .point = fault_point,
     .arm = fault_arm_error,
     .disarm = fault_disarm,
     .note = fault_note,
     .seen = fault_seen,
-    .blocks = fault_blocks,
+    .blocks = count_blocks,
     .print_blocks = fault_print_blocks,
 };
 

@@ -125,6 +125,8 @@ struct op_result {
  * COMPLETED and the sink frees it or submits it again. */
 typedef void op_sink(struct op *op, const struct op_result *r);
 
+enum { LEDGER_WHERE = 64 };
+
 struct op {
   const struct op_class *class;
   struct handle *handle; /* NULL where there is no descriptor */
@@ -158,6 +160,13 @@ struct op {
     int flags;
     int err; /* -errno of the last try, where `done` is less than all */
   } io;
+#ifdef PROA_DEBUG
+  struct {
+    uint64_t since_ns, sum;
+    const void *lent; /* the data of `buf` when it was submitted */
+    char where[LEDGER_WHERE];
+  } ledger; /* see ledger.h */
+#endif
   union {
     struct msghdr *msg;
     struct address *address;

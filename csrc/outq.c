@@ -7,11 +7,16 @@
 #include <string.h>
 
 #include "fault.h"
+#include "lent.h"
 
 enum {
   BLOCK_CAP = 8192 - 64, /* where writes pile up */
   FIRST_CAP = 960,       /* a lone small write */
-  SPARE_MAX = 256,       /* segments of that size kept for reuse */
+#ifdef PROA_DEBUG
+  SPARE_MAX = 0, /* so that what is freed becomes a guard */
+#else
+  SPARE_MAX = 256, /* segments of that size kept for reuse */
+#endif
 };
 
 struct segment {
@@ -30,7 +35,7 @@ void outq_shared_deinit(struct outq_shared *shared) {
   while (shared->spare) {
     struct segment *s = shared->spare;
     shared->spare = s->next;
-    free(s);
+    lent_free(s);
   }
   shared->spare_n = 0;
 }
@@ -54,7 +59,7 @@ static struct segment *segment_new(struct outq *q, size_t cap) {
     shared->spare = s->next;
     shared->spare_n--;
   } else if (!fault_point("segment_new")) {
-    s = malloc(sizeof *s + cap);
+    s = lent_alloc(sizeof *s + cap);
   }
   if (!s) return NULL;
   *s = (struct segment){.data = (unsigned char *)(s + 1), .cap = cap};
@@ -64,12 +69,12 @@ static struct segment *segment_new(struct outq *q, size_t cap) {
 static void segment_free(struct outq *q, struct segment *s) {
   struct outq_shared *shared = q->shared;
   if (s->anchor) q->release(q->arg, s->anchor);
-  if (s->cap == FIRST_CAP && shared->spare_n < SPARE_MAX) {
+  if (s->cap == FIRST_CAP && shared->spare_n + 1 <= SPARE_MAX) {
     s->next = shared->spare;
     shared->spare = s;
     shared->spare_n++;
   } else {
-    free(s);
+    lent_free(s);
   }
 }
 

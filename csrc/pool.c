@@ -4,10 +4,49 @@
 #include "pool.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "fault.h"
 #include "inq.h"
+#include "lent.h"
+
+#ifdef PROA_DEBUG
+/* -- poison: what nobody received is as it was when it was given -- */
+
+static int poison_init(struct pool *pool) {
+  pool->used = calloc(pool->count, sizeof *pool->used);
+  if (!pool->used) return -ENOMEM;
+  memset(pool->base, LENT_POISON, (size_t)pool->count * pool->size);
+  return 0;
+}
+
+static void poison_deinit(struct pool *pool) {
+  free(pool->used);
+}
+
+static void check_poison(const struct pool *pool, uint16_t id) {
+  const unsigned char *at = pool_at(pool, id);
+  for (uint32_t i = pool->used[id]; i < pool->size; i++)
+    assert(at[i] == LENT_POISON && "a write to a pool buffer that is taken");
+}
+
+void pool_filled(struct pool *pool, uint16_t id, int32_t n) {
+  assert(pool->taken[id] && n >= 0 && (uint32_t)n <= pool->size);
+  pool->used[id] = (uint32_t)n;
+  check_poison(pool, id);
+}
+
+static void poison_again(struct pool *pool, uint16_t id) {
+  check_poison(pool, id);
+  memset(pool_at(pool, id), LENT_POISON, pool->used[id]);
+  pool->used[id] = 0;
+}
+#else
+#define poison_init(pool) (0)
+#define poison_deinit(pool) ((void)0)
+#define poison_again(pool, id) ((void)0)
+#endif
 
 /* mmap: pages that no message has touched cost nothing. */
 static int map(struct pool *pool) {
@@ -26,7 +65,8 @@ int pool_init(struct pool *pool, uint32_t count, uint32_t size) {
   pool->free = calloc(count, sizeof *pool->free);
   pool->taken = calloc(count, sizeof *pool->taken);
   pool->chunks = calloc(count, sizeof *pool->chunks);
-  if (!pool->free || !pool->taken || !pool->chunks || map(pool) < 0) {
+  if (!pool->free || !pool->taken || !pool->chunks || map(pool) < 0 ||
+      poison_init(pool) < 0) {
     pool_deinit(pool);
     return -ENOMEM;
   }
@@ -40,8 +80,9 @@ void pool_deinit(struct pool *pool) {
   while (pool->spare) {
     struct chunk *c = pool->spare;
     pool->spare = c->next;
-    free(c);
+    lent_free(c);
   }
+  poison_deinit(pool);
   free(pool->chunks);
   free(pool->free);
   free(pool->taken);
@@ -65,6 +106,7 @@ int pool_take(struct pool *pool) {
 void pool_give(struct pool *pool, uint16_t id) {
   assert(id < pool->count && pool->taken[id]);
   pool->taken[id] = false;
+  poison_again(pool, id);
   if (pool->on_give)
     pool->on_give(pool, id);
   else

@@ -21,6 +21,9 @@ struct pool {
   uint32_t free_n; /* how many are free */
   uint16_t *free;  /* stack of free ids, where the driver picks from it */
   bool *taken;
+#ifdef PROA_DEBUG
+  uint32_t *used; /* bytes that came into a taken one; behind them: poison */
+#endif
   struct chunk *chunks; /* one for each buffer: inq.h lists it without malloc */
   struct chunk *spare;  /* heap chunks kept for reuse, likewise */
   unsigned spare_n;
@@ -36,6 +39,13 @@ int pool_take(struct pool *pool);
 /* The kernel picked this one. */
 void pool_took(struct pool *pool, uint16_t id);
 void pool_give(struct pool *pool, uint16_t id);
+
+#ifdef PROA_DEBUG
+/* n bytes came into a taken one; the rest of it must be as it was given. */
+void pool_filled(struct pool *pool, uint16_t id, int32_t n);
+#else
+#define pool_filled(pool, id, n) ((void)(id))
+#endif
 
 static inline unsigned char *pool_at(const struct pool *pool, uint16_t id) {
   return pool->base + (size_t)id * pool->size;

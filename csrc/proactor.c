@@ -10,6 +10,7 @@
 
 #include "errname.h"
 #include "fault.h"
+#include "ledger.h"
 
 /* -- opening: choose a driver -- */
 
@@ -107,6 +108,7 @@ static int planned_error(const struct op *op) {
 }
 
 static void start(struct proactor *p, struct op *op) {
+  ledger_enter(p, op);
   int err = planned_error(op);
   if (p->closing && !(op->class->flags & OP_LAST))
     finish_now(p, op, -ECANCELED);
@@ -269,6 +271,7 @@ static void complete(struct proactor *p, struct op *op, struct op_result r) {
     op->sink(op, &r);
     return;
   }
+  ledger_leave(p, op, r.res);
   r.res = final_res(op, r.res);
   if (r.res == OP_AGAIN) {
     submit_again(p, op);
@@ -496,6 +499,7 @@ bool proactor_end(struct proactor *p, uint64_t limit_ns) {
 
 bool proactor_close(struct proactor *p, uint64_t limit_ns) {
   bool drained = proactor_end(p, limit_ns);
+  ledger_close(p, drained);
   p->driver->class->close(p->driver, drained);
   if (drained)
     op_table_deinit(&p->ops);

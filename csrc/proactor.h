@@ -70,6 +70,10 @@ struct proactor {
   struct outq_shared queues; /* bytes in the queues of all streams ... */
   size_t queued_max;         /* ... from which on they get no more (O9) */
   struct proactor_stats stats;
+#ifdef PROA_DEBUG
+  void (*where)(void *arg, char *into, size_t len); /* the line that submits */
+  void *where_arg;
+#endif
   char refused[REASON_MAX]; /* why not the better driver; "" */
   struct log *log;          /* who listens, or NULL */
   struct tracer *tracer;    /* or NULL */

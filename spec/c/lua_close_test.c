@@ -27,6 +27,11 @@
 #else
 #define OWN_MALLOC 1
 #endif
+#ifdef PROA_DEBUG
+#define GUARDED 1 /* buffers come from csrc/lent.c, which looks back itself */
+#else
+#define GUARDED 0
+#endif
 
 enum {
   MIB = 1 << 20,
@@ -259,7 +264,7 @@ static void close_often(void) {
   printf("# %ld reads were in flight over %d closes\n", in_flight, ROUNDS);
   CHECK_INT(late, ==, 0);
   if (OWN_MALLOC) CHECK_INT(settled(base), <=, base);
-  if (OWN_MALLOC) CHECK_INT(larges, >=, READS * ROUNDS);
+  if (OWN_MALLOC && !GUARDED) CHECK_INT(larges, >=, READS * ROUNDS);
   CHECK(in_flight > 0);
 }
 

@@ -18,6 +18,6 @@ return function(kit, proa)
   local e, f = assert(proa.net.pair { memory = true })
   local _ <close> = e
   local _ <close> = f
-  assert(frames.write(e, "message"))
+  assert(frames.write(e, "message"), "no memory")
   kit.equal("message", frames.read(f))
 end
