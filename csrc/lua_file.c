@@ -313,6 +313,29 @@ static int l_stream_kind(lua_State *L) {
   return 1;
 }
 
+/* idle_limit(stream) -> seconds, or nil: it has none */
+static int l_idle_limit(lua_State *L) {
+  struct lua_stream *o = stream_check_open(L, 1);
+  if (o->idle_ns == NEVER_NS)
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, (lua_Number)o->idle_ns / 1e9);
+  return 1;
+}
+
+/* moved_at(stream) -> when a byte last moved, by now()'s clock, as far as that
+ * is known: it is noted from now on */
+static int l_moved_at(lua_State *L) {
+  struct lua_stream *o = stream_check(L, 1);
+  uint64_t at = 0;
+  if (o->s && !rt_gone(o->rt)) {
+    at = o->s->moved_ns;
+    o->s->timed = true;
+  }
+  lua_pushnumber(L, (lua_Number)at / 1e9);
+  return 1;
+}
+
 /* stream_moved(stream): a byte did, beside the queues */
 static int l_stream_moved(lua_State *L) {
   struct lua_stream *o = stream_check(L, 1);
@@ -388,6 +411,8 @@ void open_file(lua_State *L) {
                                        {"unread_bytes", l_unread_bytes},
                                        {"stream_kind", l_stream_kind},
                                        {"stream_moved", l_stream_moved},
+                                       {"idle_limit", l_idle_limit},
+                                       {"moved_at", l_moved_at},
                                        {NULL, NULL}};
   make_class(L, FILE_CLASS, methods, meta);
   add_functions(L, functions);

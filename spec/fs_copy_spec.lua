@@ -90,11 +90,36 @@ describe("from a file to a socket", function()
     assert.equal(done, file:seek())
     assert.is_true(done > 0 and done < 4 * #BYTES)
     assert.equal("TIMEOUT", select(3, file:copy_to(a, { idle = 0.05 })))
+    a:timeout { idle = 0.05 }
+    assert.equal("TIMEOUT", select(3, file:copy_to(a)))
+    a:timeout { idle = math.huge }
     -- what went over, went over; the rest goes on from there
     local all = drain(b)
     assert.equal(4 * #BYTES - file:seek(), file:copy_to(a))
     a:shutdown "w"
     assert.is_true(all:await() == BYTES:rep(4))
+  end)
+
+  it("is patient while anything moves, in either direction", function()
+    local a <close>, b = helper.tcp_pair()
+    local _ <close> = b
+    local file <close> = fs.open(temp_file("file", BYTES:rep(4)))
+    local copied
+    local copy = proa.spawn(function()
+      copied = table.pack(file:copy_to(a, { idle = 0.3 }))
+    end)
+    local reads = proa.spawn(function() while a:read_some() do end end)
+    for _ = 1, 8 do -- longer than the limit, all in all
+      b:write "."
+      proa.sleep(0.06)
+    end
+    assert.is_nil(copied)
+    local n = 0
+    while n < 4 * #BYTES do n = n + #b:read_some() end
+    copy:await()
+    assert.equal(4 * #BYTES, copied[1])
+    reads:cancel()
+    reads:await()
   end)
 
   it("loses nothing when its task is cancelled again and again", function()

@@ -235,9 +235,24 @@ local function step_to_socket(from, to, at, n)
   end
 end
 
+--- A step that gives up when no byte has moved for so long, on either stream
+-- and in any direction.
+local function patient(step, idle)
+  return function(from, to, at, n)
+    local started = core.now()
+    while true do
+      local moved = math.max(started, core.moved_at(from), core.moved_at(to))
+      local left = moved + idle - core.now()
+      if left <= 0 then return nil, "timed out", "TIMEOUT" end
+      local done, message, code = core.timeout(left, step, from, to, at, n)
+      if done or code ~= "TIMEOUT" then return done, message, code end
+    end
+  end
+end
+
 --- Both held: bytes go from one descriptor to the other. progress.done counts
 -- them; results as copy_to's, without the count.
-local function direct(from, to, step, most, options, progress)
+local function direct(from, to, step, most, progress)
   local in_hold <close>, message, code = core.hold(from)
   if not in_hold then return nil, message, code end
   local out_hold <close>, why, how = core.hold(to)
@@ -249,11 +264,7 @@ local function direct(from, to, step, most, options, progress)
     end
     local n = math.min(most, progress.max - progress.done)
     local moved
-    if options.idle then
-      moved, message, code = core.timeout(options.idle, step, from, to, at, n)
-    else
-      moved, message, code = step(from, to, at, n)
-    end
+    moved, message, code = step(from, to, at, n)
     if not moved then return nil, "copy: " .. message, code end
     if moved == 0 then break end
     at, progress.done = at + moved, progress.done + moved
@@ -287,16 +298,21 @@ local function copy_queued(from, to, progress, limit)
   return ok, message, code
 end
 
+local function shorter(a, b) return a and b and math.min(a, b) or a or b end
+
 function file:copy_to(to, options)
   options = copy_options(options)
   local step, most = shortcut(self, to)
   if not step or rawequal(self, to) then return stream_copy(self, to, options) end
   local progress = { done = 0, max = options.max or math.maxinteger }
+  local idle = options.idle or shorter(core.idle_limit(self),
+    core.idle_limit(to))
+  if idle then step = patient(step, idle) end
   local limit = options.timeout
   local function copy()
     local ok, message, code = copy_queued(self, to, progress)
     if not ok then return nil, message, code end
-    return direct(self, to, step, most, options, progress)
+    return direct(self, to, step, most, progress)
   end
   local ok, message, code
   if limit then
