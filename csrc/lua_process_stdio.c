@@ -150,7 +150,7 @@ static int l_give_fd(lua_State *L) {
   struct handle *h;
   if (luaL_testudata(L, 1, FD_CLASS)) {
     h = check_fd(L, rt_proactor(L), 1)->handle;
-  } else if (luaL_testudata(L, 1, STREAM_CLASS)) {
+  } else if (stream_test(L, 1)) {
     h = stream_given(stream_check_open(L, 1)->s, out);
     lua_pushnil(L);
     lua_pushboolean(L, 1);

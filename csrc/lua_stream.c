@@ -28,9 +28,14 @@ static bool is_stream(lua_State *L, int arg, const struct lua_stream *o) {
          !o->rt->aside;
 }
 
-struct lua_stream *stream_check(lua_State *L, int arg) {
+struct lua_stream *stream_test(lua_State *L, int arg) {
   struct lua_stream *o = lua_touserdata(L, arg);
-  return is_stream(L, arg, o) ? o : luaL_checkudata(L, arg, STREAM_CLASS);
+  return is_stream(L, arg, o) ? o : NULL;
+}
+
+struct lua_stream *stream_check(lua_State *L, int arg) {
+  struct lua_stream *o = stream_test(L, arg);
+  return o ? o : luaL_checkudata(L, arg, STREAM_CLASS);
 }
 
 struct lua_stream *stream_check_open(lua_State *L, int arg) {

@@ -31,6 +31,8 @@ struct lua_stream {
 };
 
 struct lua_stream *stream_check(lua_State *L, int arg);
+/* NULL when it is none; files are. */
+struct lua_stream *stream_test(lua_State *L, int arg);
 /* Raises when it was closed. */
 struct lua_stream *stream_check_open(lua_State *L, int arg);
 

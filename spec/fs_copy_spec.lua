@@ -241,3 +241,16 @@ describe("from file to file", function()
     assert.is_true(helper.read_file(temp "to") == BYTES)
   end)
 end)
+
+describe("a child", function()
+  it("reads a file from its position on, and writes to one", function()
+    local from <close> = fs.open(temp_file("from", "not this, but " .. BYTES))
+    local to <close> = fs.open(temp "to", "w+")
+    to:write "head "
+    from:read(14)
+    assert(proa.process.run { "cat", stdin = from, stdout = to })
+    to:write " tail"
+    to:seek "set"
+    assert.is_true(to:read "a" == "head " .. BYTES .. " tail")
+  end)
+end)
