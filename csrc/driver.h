@@ -74,6 +74,14 @@ struct driver_class {
   /* From any thread, or a signal handler: end the current or next wait. */
   void (*wake)(struct driver *d);
 
+  /* For a loop around ours: a descriptor that is readable when `wait` would
+   * get something from outside; -ENOTSUP. */
+  int (*pollfd)(struct driver *d);
+
+  /* ... and how long, in ns, it may be left alone although it says nothing: 0
+   * when something waits for the next `wait`, NEVER_NS when nothing does. */
+  uint64_t (*patience)(struct driver *d);
+
   /* The clock of deadlines, in ns. */
   uint64_t (*now)(struct driver *d);
 

@@ -353,6 +353,17 @@ static void wake_from_worker(void *arg) {
   poll_wake(arg);
 }
 
+/* An epoll descriptor is readable itself when it has events. */
+static int poll_pollfd(struct driver *d) {
+  return self(d)->epoll_fd;
+}
+
+static uint64_t poll_patience(struct driver *d) {
+  struct poll_driver *p = self(d);
+  if (!list_empty(&d->finished) || !list_empty(&p->hot)) return 0;
+  return list_empty(&p->later) ? NEVER_NS : LATER_NS;
+}
+
 static uint64_t poll_now(struct driver *d) {
   (void)d;
   return clock_ns();
@@ -444,6 +455,8 @@ const struct driver_class driver_poll = {
     .cancel = poll_cancel,
     .wait = poll_wait,
     .wake = poll_wake,
+    .pollfd = poll_pollfd,
+    .patience = poll_patience,
     .now = poll_now,
     .attach = poll_attach,
     .detach = poll_detach,

@@ -455,6 +455,20 @@ static void sim_wake(struct driver *d) {
   sim_outside_wake(&sim_of(d)->outside);
 }
 
+/* Its sockets are in memory: nobody outside can wait for them. */
+static int sim_pollfd(struct driver *d) {
+  (void)d;
+  return -ENOTSUP;
+}
+
+static uint64_t sim_patience(struct driver *d) {
+  struct sim *sim = sim_of(d);
+  if (!list_empty(&d->finished) || !list_empty(&sim->due)) return 0;
+  uint64_t next = heap_next_ns(&sim->net.events), now = sim->net.now_ns;
+  if (next == NEVER_NS) return NEVER_NS;
+  return next > now ? next - now : 0;
+}
+
 static uint64_t sim_now(struct driver *d) {
   return sim_of(d)->net.now_ns;
 }
@@ -572,6 +586,8 @@ const struct driver_class driver_sim = {
     .cancel = sim_cancel,
     .wait = sim_wait,
     .wake = sim_wake,
+    .pollfd = sim_pollfd,
+    .patience = sim_patience,
     .now = sim_now,
     .attach = sim_attach,
     .detach = sim_detach,

@@ -336,6 +336,7 @@ static int uring_wait(struct driver *d, uint64_t until_ns) {
   try_all_pending(u);
   uint64_t left = time_left(u, until_ns);
   if (!list_empty(&u->later)) left = min_u64(left, LATER_NS);
+  if (u->notify.fd >= 0) wake_clear(&u->notify); /* what comes now is reaped */
   int r = uring_enter(u, left ? 1 : 0, left);
   if (!harmless(r)) return r;
   take_later(u);
@@ -351,6 +352,27 @@ static int uring_wait(struct driver *d, uint64_t until_ns) {
 
 void uring_wake(struct driver *d) {
   wake_set(&self(d)->wake);
+}
+
+/* The ring's own descriptor would not do: with DEFER_TASKRUN nobody who polls
+ * it is woken by work that has yet to make its completions (Linux 6.18); an
+ * eventfd is written then. From the first time that it is asked for. */
+static int uring_pollfd(struct driver *d) {
+  struct uring_driver *u = self(d);
+  if (u->notify.fd >= 0) return u->notify.fd;
+  int r = wake_open(&u->notify);
+  if (r >= 0) r = io_uring_register_eventfd(&u->ring, u->notify.fd);
+  if (r >= 0) return u->notify.fd;
+  wake_close(&u->notify);
+  return r;
+}
+
+static uint64_t uring_patience(struct driver *d) {
+  struct uring_driver *u = self(d);
+  if (!list_empty(&d->finished) || !list_empty(&u->pending) ||
+      io_uring_sq_ready(&u->ring) || io_uring_cq_ready(&u->ring))
+    return 0;
+  return list_empty(&u->later) ? NEVER_NS : LATER_NS;
 }
 
 static uint64_t uring_now(struct driver *d) {
@@ -404,6 +426,8 @@ const struct driver_class driver_uring = {
     .cancel = uring_cancel,
     .wait = uring_wait,
     .wake = uring_wake,
+    .pollfd = uring_pollfd,
+    .patience = uring_patience,
     .now = uring_now,
     .attach = uring_attach,
     .detach = uring_detach,

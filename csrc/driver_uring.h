@@ -32,6 +32,7 @@ struct uring_driver {
   size_t provided_len;
   struct wake wake;
   bool wake_armed;
+  struct wake notify;  /* for a loop around ours; usually not open */
   struct list pending; /* struct op.queue: wait for room in the queue */
   struct list later;   /* struct op.queue: to be tried again after a tick */
   struct threads *threads;

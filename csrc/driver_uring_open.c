@@ -315,6 +315,7 @@ void uring_free(struct uring_driver *u) {
   close_ring(u);
   threads_free(u->threads);
   wake_close(&u->wake);
+  wake_close(&u->notify);
   pool_deinit(&u->base.pool);
   free(u);
 }
@@ -327,7 +328,7 @@ int uring_open(struct driver **out, struct op_table *ops,
   u->base.ops = ops;
   u->sys.class = &sys_posix;
   u->base.sys = &u->sys;
-  u->wake.fd = -1;
+  u->wake.fd = u->notify.fd = -1;
   list_init(&u->base.finished);
   list_init(&u->pending);
   list_init(&u->later);

@@ -20,9 +20,9 @@ struct log_entry {
   const char *op;     /* its class's name, or NULL */
   bool has_fd;
   int fd;
-  int err;            /* -errno, or 0 */
-  uint32_t task;      /* id; 0: none */
-  char text[240];     /* for people */
+  int err;        /* -errno, or 0 */
+  uint32_t task;  /* id; 0: none */
+  char text[240]; /* for people */
 };
 
 struct log {

@@ -191,6 +191,8 @@ void open_op(lua_State *L);
 void open_buffer(lua_State *L);
 void open_fd(lua_State *L);
 void open_net(lua_State *L);
+void open_ready(lua_State *L);
+void open_loop(lua_State *L);
 void open_udp(lua_State *L);
 void open_resolve(lua_State *L);
 void open_stream(lua_State *L);

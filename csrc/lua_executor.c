@@ -357,7 +357,17 @@ static bool deadlocked(const struct runtime *rt) {
          list_empty(&rt->proactor.hooks);
 }
 
-int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
+/* Is there anything to wait for, when no task is ready? Whether the root waits
+ * is asked after tasks have run: one of them may have ended its wait. */
+static bool may_idle(const struct runtime *rt, bool stepping) {
+  const struct proactor *p = &rt->proactor;
+  if (!list_empty(&rt->ready) || rt->interrupted || isolated(rt)) return false;
+  if (stepping) return rt->external || p->deadlines.len || p->inflight;
+  return rt->root.state == TASK_WAITING || rt->settling;
+}
+
+static int turn(lua_State *L, struct runtime *rt, bool wait,
+                uint64_t step_until_ns) {
   struct task *saved = rt->current;
   lua_State *saved_top = rt->top;
   bool nested = rt->pumping;
@@ -367,9 +377,10 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   beat(&rt->runs);
   bool ran = run_tasks(L, rt);
   beat(&rt->runs);
-  bool idle = ran && wait && list_empty(&rt->ready) && !rt->interrupted &&
-              !isolated(rt) && (rt->root.state == TASK_WAITING || rt->settling);
-  uint64_t until = rt->settling ? rt->settle_until : NEVER_NS;
+  bool idle = ran && wait && may_idle(rt, step_until_ns != 0);
+  uint64_t until = step_until_ns  ? step_until_ns
+                   : rt->settling ? rt->settle_until
+                                  : NEVER_NS;
   uint64_t from = TRACED(rt) ? trace_now(rt) : 0;
   int r = proactor_turn(&rt->proactor, idle ? until : 0);
   if (TRACED(rt) && from) trace_turn(rt, from);
@@ -381,6 +392,15 @@ int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
   rt->current = saved;
   rt->top = saved_top;
   return ran ? r : TURN_RAISED;
+}
+
+int executor_turn(lua_State *L, struct runtime *rt, bool wait) {
+  return turn(L, rt, wait, 0);
+}
+
+int executor_step(lua_State *L, struct runtime *rt, uint64_t until_ns) {
+  int r = turn(L, rt, until_ns != 0, until_ns);
+  return r == 0 ? turn(L, rt, false, 0) : r;
 }
 
 /* runtime, whether it was interrupted -> what is raised */

@@ -261,6 +261,9 @@ struct task *executor_task_of(lua_State *L, lua_State *co);
  * TURN_RAISED: an error that is no task's is on top. */
 enum { TURN_RAISED = 1 };
 int executor_turn(lua_State *L, struct runtime *rt, bool wait);
+/* The same for a loop around this one, which waits for more until until_ns (0:
+ * does not); what has become ready by that runs as well. */
+int executor_step(lua_State *L, struct runtime *rt, uint64_t until_ns);
 /* Run the loop until the root's wait has ended; raises what ended it by
  * force. */
 int executor_pump(lua_State *L, struct runtime *rt);

@@ -347,6 +347,17 @@ int proactor_turn(struct proactor *p, uint64_t until_ns) {
   return 0;
 }
 
+uint64_t proactor_patience(struct proactor *p) {
+  if (p->broken || p->woke || !list_empty(&p->hooks) ||
+      !list_empty(&p->works) || !list_empty(&p->backlog))
+    return 0;
+  uint64_t next = heap_next_ns(&p->deadlines);
+  uint64_t left = p->driver->class->patience(p->driver);
+  if (next == NEVER_NS) return left;
+  uint64_t now = proactor_now(p);
+  return min_u64(left, next > now ? next - now : 0);
+}
+
 /* -- handles -- */
 
 static void handle_init(struct handle *h, int fd, bool owned) {

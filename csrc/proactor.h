@@ -111,6 +111,10 @@ static inline void proactor_wake(struct proactor *p) {
  * (0: does not wait). -errno: the driver is broken, see p->broken. */
 int proactor_turn(struct proactor *p, uint64_t until_ns);
 
+/* How long, in ns, a turn may be put off while the driver's pollfd is not
+ * readable; NEVER_NS: for ever. */
+uint64_t proactor_patience(struct proactor *p);
+
 /* -- ops: take one, fill it, submit it -- */
 
 static inline struct op *proactor_op(struct proactor *p,

@@ -7,6 +7,7 @@ local core = require "proa.core"
 local combine = require "proa.combine"
 local datagram = require "proa.datagram"
 local each = require "proa.each"
+local fd = require "proa.fd"
 local dump = require "proa.dump"
 local file = require "proa.fs.file"
 local fs = require "proa.fs"
@@ -45,6 +46,9 @@ local proa = {
   -- futures, raw operations, bytes
   future = core.future, from_callback = each.from_callback, op = core.op, fd = core.fd,
   proactor = core.proactor, buffer = core.buffer,
+  -- inside another loop
+  step = core.step, pollfd = core.pollfd, timeout_hint = core.timeout_hint,
+  pollable = fd.pollable,
   -- the network, children, signals
   net = net,
   process = process,
@@ -55,6 +59,7 @@ local proa = {
 }
 
 datagram.extend(core.datagram_methods)
+fd.extend(core.fd, core.fd_methods)
 listener.extend(core.listener_methods)
 stream.extend(core.stream_methods)
 file.extend(core.file_methods)

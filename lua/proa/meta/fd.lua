@@ -2,9 +2,22 @@
 -- Descriptors for raw operations, and the proactor without tasks.
 -- SPDX-License-Identifier: MIT
 
---- Makes descriptors, without waiting.
+--- Makes descriptors, without waiting. Called as a function, `proa.fd(value)`,
+--- it gives an object for a descriptor that somebody else owns, which is
+--- borrowed: a number, a file of io.open, or an object with a method `fileno`,
+--- `getfd` or `pollfd`, which is kept as long.
 ---@class proa.fd_module
+---@overload fun(value: integer|file*|userdata|table): proa.fd
 local fd_module = {}
+
+--- Wait for the first of several objects of the protocol that cqueues has: with
+--- the methods `pollfd` (a descriptor or nil), `events` ("r", "w", "rw" or nil)
+--- and `timeout` (seconds or nil). One is ready when its descriptor is, or when
+--- its timeout is over. What has no `pollfd` is waited for until it is readable.
+---@param ... table|userdata|number objects; a number is a limit in seconds
+---@return any ... the objects that are ready, in their order; nil: the limit
+---  was over, followed by the message and TIMEOUT
+function fd_module.poll(...) end
 
 --- Two connected Unix sockets.
 ---@param kind? "stream"|"datagram" default "stream"
@@ -60,6 +73,26 @@ function fd:address() end
 ---@return string? message
 ---@return string? code
 function fd:peer() end
+
+--- Wait until it is ready: for a library that reads and writes itself.
+---@param events "r"|"w"|"rw"
+---@param timeout? number seconds
+---@return "r"|"w"|"rw"|nil ready an end or an error counts as readable
+---@return string? message
+---@return string? code TIMEOUT, CLOSED: this object was closed ...
+function fd:wait(events, timeout) end
+
+---@param timeout? number seconds
+---@return true? ready
+---@return string? message
+---@return string? code as of wait
+function fd:readable(timeout) end
+
+---@param timeout? number seconds
+---@return true? ready
+---@return string? message
+---@return string? code as of wait
+function fd:writable(timeout) end
 
 --- Set the size of the kernel's send buffer, to see a send wait.
 ---@param n integer bytes

@@ -229,6 +229,29 @@ function proa.info() end
 ---@return proa.stats
 function proa.stats() end
 
+--- For a loop around proa's: run the tasks that are ready, hand over what they
+--- asked for, and take what has come. Not for tasks.
+---@param timeout? number seconds to wait for something to do; default 0
+---@return integer live tasks
+function proa.step(timeout) end
+
+--- A descriptor that is readable when `step` has something to do; only to be
+--- waited for. It stays the same.
+---@return integer? descriptor
+---@return string? message
+---@return string? code ENOTSUP: the simulation has none
+function proa.pollfd() end
+
+--- When `step` has something to do although `pollfd` says nothing: a loop asks
+--- this each time before it waits.
+---@return number? seconds 0: now; nil: never
+function proa.timeout_hint() end
+
+--- The runtime as an object with the methods pollfd, events and timeout, for
+--- `cqueues.poll`; and `step`.
+---@return table
+function proa.pollable() end
+
 --- A value that each task has for itself and hands on to what it spawns: the
 --- number of a request, a logger, a user.
 ---@param default? any what `get` returns where nothing was set
