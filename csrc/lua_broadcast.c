@@ -118,7 +118,14 @@ static int read_now(lua_State *L, int idx, struct subscription *s) {
   return message_open(L);
 }
 
-static const struct wait_class waits_recv = {.verb = "recv"};
+static void describe_broadcast(struct task *t, char *into, size_t len) {
+  const struct broadcast *b = t->wait.subject;
+  snprintf(into, len, "the next message of a broadcast, after %lld",
+           (long long)b->sent);
+}
+
+static const struct wait_class waits_recv = {.verb = "recv",
+                                             .describe = describe_broadcast};
 
 static int recv_go(lua_State *L, struct task *t);
 

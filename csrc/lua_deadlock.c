@@ -41,27 +41,25 @@ static void add_label(luaL_Buffer *b, const struct task *t) {
   luaL_addstring(b, label);
 }
 
+static void add_step(luaL_Buffer *b, const struct task *t, bool last) {
+  char text[64];
+  luaL_addstring(b, "\n\t");
+  if (last && !task_is_root(t)) {
+    snprintf(text, sizeof text, "#%u", t->id);
+    luaL_addstring(b, text);
+  } else {
+    add_label(b, t);
+  }
+  snprintf(text, sizeof text, " waits (%s) for", verb_of(t));
+  if (!last) luaL_addstring(b, text);
+}
+
 /* path[first..] is a circle. */
 static void tell_circle(struct search *s, int first) {
-  luaL_Buffer *b = s->b;
-  char text[64];
   if (s->found++ >= CIRCLES_MAX) return;
-  luaL_addstring(b, "\n\nin a circle: ");
-  add_label(b, s->path[first]);
-  for (int i = first; i < s->depth; i++) {
-    struct task *next = s->path[i + 1 < s->depth ? i + 1 : first];
-    snprintf(text, sizeof text, "%s waits (%s) for ",
-             i > first ? ", which" : "", verb_of(s->path[i]));
-    luaL_addstring(b, text);
-    if (i + 1 < s->depth) {
-      add_label(b, next);
-    } else if (i == first) {
-      luaL_addstring(b, "itself");
-    } else {
-      snprintf(text, sizeof text, "#%u", next->id);
-      luaL_addstring(b, task_is_root(next) ? "the main chunk" : text);
-    }
-  }
+  luaL_addstring(s->b, "\n\nin a circle:");
+  for (int i = first; i < s->depth; i++) add_step(s->b, s->path[i], false);
+  add_step(s->b, s->path[first], true);
 }
 
 static void visit(struct task_visitor *v, struct task *t) {

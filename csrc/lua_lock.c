@@ -142,6 +142,13 @@ static void describe_lock(struct task *t, char *into, size_t len) {
     snprintf(into, len, "%u of %u permits", g->n, g->lock->permits);
 }
 
+static void whom_lock(struct task *t, struct task_visitor *v) {
+  const struct guard *g = t->wait.subject;
+  struct task *owner =
+      locked(g->lock) ? task_find(t->rt, g->lock->owner) : NULL;
+  if (owner) v->visit(v, owner);
+}
+
 /* A big wish that is withdrawn was in the way of small ones. */
 static bool withdraw_wish(struct task *t) {
   const struct guard *g = t->wait.subject;
@@ -150,8 +157,10 @@ static bool withdraw_wish(struct task *t) {
   return true;
 }
 
-static const struct wait_class waits_lock = {
-    .verb = "lock", .withdraw = withdraw_wish, .describe = describe_lock};
+static const struct wait_class waits_lock = {.verb = "lock",
+                                             .withdraw = withdraw_wish,
+                                             .describe = describe_lock,
+                                             .whom = whom_lock};
 static const struct wait_class waits_acquire = {
     .verb = "acquire", .withdraw = withdraw_wish, .describe = describe_lock};
 

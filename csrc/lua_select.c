@@ -9,6 +9,8 @@
  * SPDX-License-Identifier: MIT */
 #include "lua_select.h"
 
+#include <stdio.h>
+
 #include "lua_core.h"
 
 #define ANY_CLASS "proa.any"
@@ -63,6 +65,16 @@ void select_leave(lua_State *L, int idx, struct looker *k) {
   if (class->leave) class->leave(L, lua_absindex(L, idx), k);
 }
 
+void select_visit(lua_State *L, int n, struct task_visitor *v) {
+  for (int i = 1; lua_istable(L, -1) && i <= n; i++) {
+    lua_rawgeti(L, -1, i);
+    struct task *t = task_test(L, -1);
+    lua_pop(L, 1);
+    if (t && !task_done(t)) v->visit(v, t);
+  }
+  lua_pop(L, 1);
+}
+
 /* -- waking -- */
 
 static void any_wake(struct waiter *w) {
@@ -87,10 +99,22 @@ static bool withdraw_any(struct task *t) {
   return true;
 }
 
-static const struct wait_class waits_any = {.verb = "select",
-                                            .withdraw = withdraw_any};
-static const struct wait_class waits_any_io = {
-    .verb = "select", .external = true, .withdraw = withdraw_any};
+static void describe_any(struct task *t, char *into, size_t len) {
+  const struct any *a = t->wait.subject;
+  snprintf(into, len, "the first of %d", a->n);
+}
+
+static void whom_any(struct task *t, struct task_visitor *v) {
+  const struct any *a = t->wait.subject;
+  lua_State *co = task_argument(t, LIST);
+  if (co) select_visit(co, a->n, v);
+}
+
+#define ANY_WAIT                                                        \
+  .verb = "select", .withdraw = withdraw_any, .describe = describe_any, \
+  .whom = whom_any
+static const struct wait_class waits_any = {ANY_WAIT};
+static const struct wait_class waits_any_io = {.external = true, ANY_WAIT};
 
 /* -- choosing -- */
 

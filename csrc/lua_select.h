@@ -82,6 +82,9 @@ const struct select_class *select_class_of(lua_State *L, int idx);
 /* Raises unless it can. */
 void select_check(lua_State *L, int idx);
 bool select_external(lua_State *L, int idx);
+/* Tell of the tasks among the first n of the list on top, which is taken. */
+struct task_visitor;
+void select_visit(lua_State *L, int n, struct task_visitor *v);
 void select_leave(lua_State *L, int idx, struct looker *k);
 
 #endif

@@ -9,6 +9,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lua_core.h"
@@ -132,8 +133,22 @@ void signals_dispatch(struct runtime *rt) {
 
 /* -- wait -- */
 
-static const struct wait_class waits_signal = {.verb = "signal",
-                                               .external = true};
+/* The names, as they were written. */
+static void describe_signal(struct task *t, char *into, size_t len) {
+  lua_State *co;
+  size_t n = 0;
+  for (int i = 1; n < len && (co = task_argument(t, i)); i++) {
+    bool name = lua_type(co, -1) == LUA_TSTRING;
+    if (name)
+      n += (size_t)snprintf(into + n, len - n, "%s%s", i > 1 ? ", " : "",
+                            lua_tostring(co, -1));
+    lua_pop(co, 1);
+    if (!name) return;
+  }
+}
+
+static const struct wait_class waits_signal = {
+    .verb = "signal", .external = true, .describe = describe_signal};
 
 /* The stack: the names, the absolute limit on top. */
 static int wait_go(lua_State *L);

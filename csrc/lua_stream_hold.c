@@ -35,9 +35,12 @@ static bool withdraw_turn(struct task *t) {
   return true;
 }
 
-static const struct wait_class waits_hold = {.verb = "write", .external = true};
+#define STREAM_WAIT \
+  .handle = stream_wait_handle, .describe = stream_wait_describe
+static const struct wait_class waits_hold = {
+    .verb = "write", .external = true, STREAM_WAIT};
 static const struct wait_class waits_flush = {
-    .verb = "flush", .external = true, .withdraw = withdraw_turn};
+    .verb = "flush", .external = true, .withdraw = withdraw_turn, STREAM_WAIT};
 
 static int hold_wait(lua_State *L, struct lua_stream *o,
                      enum hold_place place) {

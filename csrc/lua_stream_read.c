@@ -317,7 +317,10 @@ static int turn_k(lua_State *L, int status, lua_KContext kind);
 static int wait_turn(lua_State *L, struct lua_stream *o, struct task *t,
                      enum read_kind kind, bool again) {
   static const struct wait_class waits_turn = {.verb = "read",
-                                               .external = true};
+                                               .external = true,
+                                               .handle = stream_wait_handle,
+                                               .describe =
+                                                   stream_wait_describe};
   if (again)
     list_push_front(&o->readers, &t->wait.waiter.link);
   else

@@ -48,7 +48,15 @@ static void gate_open(struct gate *g) {
     let_go_on(container_of(k, struct waiter, link));
 }
 
-static const struct wait_class waits_gate = {.verb = "wait"};
+static void describe_gate(struct task *t, char *into, size_t len) {
+  const struct gate *g = t->wait.subject;
+  unsigned n = 0;
+  list_each(&g->waiters, k) n++;
+  snprintf(into, len, "one of %u that wait there", n);
+}
+
+static const struct wait_class waits_gate = {.verb = "wait",
+                                             .describe = describe_gate};
 
 static int went_on(lua_State *L) {
   lua_pushboolean(L, true);

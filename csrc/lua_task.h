@@ -239,6 +239,13 @@ const struct place *task_place(const struct task *t);
 void task_push_traceback(lua_State *L, struct task *t);
 /* Push one of what runs on L, from that level on, for the task it is. */
 void traceback_push_running(lua_State *L, int level, struct task *t);
+/* The live task of that id, the root for 0, or NULL: it has ended, or it would
+ * take long to find it. */
+struct task *task_find(struct runtime *rt, uint32_t id);
+/* Push the nth argument of the C function that t waits in, on the coroutine
+ * where it waits, which is returned; NULL: nothing was pushed. For describe
+ * and whom, when the subject does not tell. */
+lua_State *task_argument(struct task *t, int n);
 /* The line where a live task is, outside the runtime's own code: "file:line";
  * "" when it has not started. */
 void task_where(lua_State *L, struct task *t, char *into, size_t len);

@@ -167,7 +167,7 @@ static bool push_global_name(lua_State *L) {
 static const char *push_function_name(lua_State *L, const struct runtime *rt,
                                       const lua_Debug *ar) {
   bool own = ar->what[0] != 'C' && is_own(rt, ar);
-  if (own && strcmp(ar->namewhat, "hook") == 0) {
+  if (strcmp(ar->namewhat, "hook") == 0 && (own || *ar->what == 'C')) {
     lua_pushnil(L);
     lua_remove(L, -2);
   } else if (push_global_name(L)) {
@@ -243,6 +243,16 @@ static lua_State *inner_of(lua_State *co, const struct task *t) {
   return inner && ptrmap_get(&t->rt->inner, inner) == t ? inner : NULL;
 }
 
+lua_State *task_argument(struct task *t, int n) {
+  lua_State *co = t->co, *inner;
+  lua_Debug ar;
+  if (!co || t->state != TASK_WAITING) return NULL;
+  for (int i = 0; i < INNER_MAX && (inner = inner_of(co, t)); i++) co = inner;
+  bool found = lua_checkstack(co, 8) && lua_getstack(co, 0, &ar) &&
+               lua_getlocal(co, &ar, n);
+  return found ? co : NULL;
+}
+
 /* The innermost first, and outward; C's stack holds the way. */
 static void add_coroutines(lua_State *L, luaL_Buffer *b, struct task *t,
                            lua_State *co, int depth) {
@@ -253,8 +263,9 @@ static void add_coroutines(lua_State *L, luaL_Buffer *b, struct task *t,
 
 /* -- descent -- */
 
-static struct task *find_live(const struct runtime *rt, uint32_t id) {
+struct task *task_find(struct runtime *rt, uint32_t id) {
   int n = 0;
+  if (!id) return &rt->root;
   list_each(&rt->tasks, k) {
     struct task *t = container_of(k, struct task, all);
     if (t->id == id) return t;
@@ -264,9 +275,9 @@ static struct task *find_live(const struct runtime *rt, uint32_t id) {
 }
 
 /* " by task #3 "name"" */
-static void add_spawner(luaL_Buffer *b, const struct runtime *rt, uint32_t id) {
+static void add_spawner(luaL_Buffer *b, struct runtime *rt, uint32_t id) {
   char text[64];
-  const struct task *t = find_live(rt, id);
+  const struct task *t = task_find(rt, id);
   if (!id)
     snprintf(text, sizeof text, " by the main chunk");
   else if (t && t->name && t->name[0])
@@ -277,8 +288,8 @@ static void add_spawner(luaL_Buffer *b, const struct runtime *rt, uint32_t id) {
 }
 
 /* What follows "spawned at file:line". */
-static void add_by(luaL_Buffer *b, const struct runtime *rt,
-                   const struct place *at, const struct task *t) {
+static void add_by(luaL_Buffer *b, struct runtime *rt, const struct place *at,
+                   const struct task *t) {
   if (t)
     add_spawner(b, rt, t->by);
   else if (!at->again && at->parent == PLACE_MAIN)
@@ -292,7 +303,7 @@ static void add_by(luaL_Buffer *b, const struct runtime *rt,
 /* The lines, outward. The nearest spawner is known by its id, the others as
  * long as those between them and this task live. */
 static void add_descent(luaL_Buffer *b, const struct task *t) {
-  const struct runtime *rt = t->rt;
+  struct runtime *rt = t->rt;
   const char *how = "spawned at";
   for (uint32_t number = t->place; number != PLACE_MAIN;) {
     const struct place *at = place_at(&rt->places, number);
@@ -301,7 +312,7 @@ static void add_descent(luaL_Buffer *b, const struct task *t) {
     luaL_addstring(b, text);
     add_by(b, rt, at, t);
     if (at->cut || number == PLACE_UNKNOWN) break;
-    t = t && t->by && !at->again ? find_live(rt, t->by) : NULL;
+    t = t && t->by && !at->again ? task_find(rt, t->by) : NULL;
     how = at->again ? "the first of them by one that was spawned at"
                     : "which was spawned at";
     number = at->parent;

@@ -6,6 +6,7 @@
  * once, over Unix one, so that they stay in order.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,8 +96,13 @@ static int push_batch(lua_State *L, struct lua_udp *o) {
   return 1;
 }
 
-static const struct wait_class waits_datagram = {.verb = "receive a datagram",
-                                                 .external = true};
+static struct handle *datagram_handle(struct task *t) {
+  const struct lua_udp *o = t->wait.subject;
+  return o->u ? o->u->handle : NULL;
+}
+
+static const struct wait_class waits_datagram = {
+    .verb = "receive a datagram", .external = true, .handle = datagram_handle};
 
 static int recv_go(lua_State *L, enum taking what);
 
@@ -266,8 +272,29 @@ static bool withdraw_sends(struct task *t) {
   return true;
 }
 
-static const struct wait_class waits_send = {
-    .verb = "send a datagram", .external = true, .withdraw = withdraw_sends};
+/* Of its ops the first that is still there. */
+static const struct op *sends_op(struct task *t) {
+  const struct sends *s = t->wait.subject;
+  for (unsigned i = 0; i < s->n; i++)
+    if (s->ops[i]) return s->ops[i];
+  return NULL;
+}
+
+static struct handle *sends_handle(struct task *t) {
+  const struct op *op = sends_op(t);
+  return op ? op->handle : NULL;
+}
+
+static void describe_sends(struct task *t, char *into, size_t len) {
+  const struct sends *s = t->wait.subject;
+  snprintf(into, len, "%u of %u are sent", s->sent, s->n);
+}
+
+static const struct wait_class waits_send = {.verb = "send a datagram",
+                                             .external = true,
+                                             .withdraw = withdraw_sends,
+                                             .handle = sends_handle,
+                                             .describe = describe_sends};
 
 static int sends_gc(lua_State *L) {
   struct sends *s = lua_touserdata(L, 1);

@@ -8,6 +8,7 @@
  * What an entry can be: lua_select.h.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
 
 #include "lua_core.h"
@@ -154,9 +155,28 @@ static void entry_join(lua_State *L, struct watched *e) {
 
 /* -- next -- */
 
-static const struct wait_class waits_watch = {.verb = "select"};
-static const struct wait_class waits_watch_io = {.verb = "select",
-                                                 .external = true};
+static void describe_watch(struct task *t, char *into, size_t len) {
+  struct watch *w = t->wait.subject;
+  int used = 0;
+  for (int i = 0; i < w->n; i++) used += entry_at(w, i)->used;
+  snprintf(into, len, "the next of %d", used);
+}
+
+static void whom_watch(struct task *t, struct task_visitor *v) {
+  struct watch *w = t->wait.subject;
+  lua_State *co = task_argument(t, 1);
+  if (!co) return;
+  if (lua_touserdata(co, -1) == w) {
+    lua_getiuservalue(co, -1, UV_VALUES);
+    select_visit(co, w->n, v);
+  }
+  lua_pop(co, 1);
+}
+
+#define WATCH_WAIT \
+  .verb = "select", .describe = describe_watch, .whom = whom_watch
+static const struct wait_class waits_watch = {WATCH_WAIT};
+static const struct wait_class waits_watch_io = {.external = true, WATCH_WAIT};
 
 static struct watch *check_watch(lua_State *L) {
   return luaL_checkudata(L, 1, WATCH_CLASS);

@@ -154,15 +154,54 @@ describe("the explanation of a deadlock", function()
         c = proa.spawn(function() a:await() end):name "c"
       end)))
     ]]
-    assert.match('\nin a circle: #2 "a" %(program.lua:4%) waits %(await task%) '
-      .. 'for #3 "b" %(program.lua:5%), which waits %(scope%) for #5 '
-      .. '%(program.lua:6%), which waits %(await task%) for #4 "c" '
-      .. '%(program.lua:8%), which waits %(await task%) for #2\n', output)
+    assert.match('\nin a circle:\n\t#2 "a" %(program.lua:4%) waits %(await task%) '
+      .. 'for\n\t#3 "b" %(program.lua:5%) waits %(scope%) for\n\t#5 '
+      .. '%(program.lua:6%) waits %(await task%) for\n\t#4 "c" '
+      .. '%(program.lua:8%) waits %(await task%) for\n\t#2\n', output)
     assert.match("\nthe main chunk waits: run 3 tasks to end\n", output)
     assert.match('\ntask #4 "c" %(program.lua:8%) waits: await task #2 "a" '
       .. "%(program.lua:4%)\nstack traceback:\n\t%[C%]: in method 'await'\n"
       .. "\tprogram.lua:8: in function <program.lua:8>\n\tspawned at "
       .. "program.lua:8 by task #1\n", output)
+  end)
+
+  it_main("names who holds the mutexes that two tasks want of each other", function()
+    local output = output_of [[
+      local proa = require "proa"
+      print(select(2, pcall(proa.run, function()
+        local left, right = proa.sync.mutex(), proa.sync.mutex()
+        proa.spawn(function()
+          local a <close> = left:lock()
+          proa.sleep(0)
+          local b <close> = right:lock()
+        end)
+        proa.spawn(function()
+          local b <close> = right:lock()
+          proa.sleep(0)
+          local a <close> = left:lock()
+        end)
+      end)))
+    ]]
+    assert.match("\nin a circle:\n\t#2 [^\n]- waits %(lock%) for\n\t#3 [^\n]- "
+      .. "waits %(lock%) for\n\t#2\n", output)
+    assert.match("\ntask #2 .- waits: lock held by task #3\n", output)
+  end)
+
+  it_main("goes through select, all, and coroutines", function()
+    local output = output_of [[
+      local proa = require "proa"
+      print(select(2, pcall(proa.run, function()
+        local a, b
+        a = proa.spawn(function()
+          coroutine.wrap(function() proa.select { other = b, never = proa.future() } end)()
+        end)
+        b = proa.spawn(function() proa.all { a } end)
+      end)))
+    ]]
+    assert.match("\nin a circle:\n\t#2 [^\n]- waits %(select%) for\n\t#3 [^\n]- "
+      .. "waits %(select%) for\n\t#2\n", output)
+    assert.match("\ntask #2 .- waits: select the first of 2\n", output)
+    assert.match("\ntask #3 .- waits: select the next of 1\n", output)
   end)
 
   it_main("tells many that wait at one line as one", function()

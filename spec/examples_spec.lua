@@ -25,6 +25,43 @@ describe("the example", function()
   prints_what_it_says "pipeline"
   prints_what_it_says "testing_explore"
 
+  helper.it_main("stuck explains a deadlock", function()
+    local output, status = run("stuck", "deadlock")
+    assert.equal((promised "stuck":gsub("%-%-\n", "\n")), output)
+    assert.equal(0, status)
+  end)
+
+  --- The output of a kind with every number as N.
+  local function explained(kind)
+    local output, status = run("stuck", kind)
+    assert.equal(0, status, output)
+    return (output:gsub("%d+%.?%d*", "N"))
+  end
+
+  helper.it_main("stuck explains a leak, from outside", function()
+    if helper.driver == "sim" then return end -- its clock does not wait
+    local output = explained "leak"
+    assert.match('\n#N "server" +waiting +N s +N s +recv channel N/N\n', output)
+    assert.match("\n#N to #N +waiting +N s +N s +await future %(the oldest of N%)"
+      .. "\n    %[C%]: in method 'await'\n    examples/stuck.lua:N: in function "
+      .. '<.->\n    spawned at examples/stuck.lua:N by task #N "server"\n', output)
+  end)
+
+  helper.it_main("stuck explains a peer that does not answer", function()
+    if helper.driver == "sim" then return end -- all of its peers answer
+    assert.match('\n#N "client N" +waiting +N s +N s +connect N.N:N %(fd N%)\n'
+      .. "    %[proa%]: in function 'proa.net.connect'\n    examples/stuck.lua:N:"
+      .. " in function <.->\n    spawned at examples/stuck.lua:N by task #N\n",
+      explained "connect")
+  end)
+
+  helper.it_main("stuck explains a task that hogs the loop", function()
+    if helper.driver == "sim" then return end -- its clock stands still
+    assert.match('proa: task #N "counts" %(examples/stuck.lua:N%) has not let go '
+      .. "of the loop for N s\nstack traceback:\n.-examples/stuck.lua:N: in "
+      .. "function <.->\n\tspawned at", explained "hog")
+  end)
+
   helper.it_main("three_ways draws who waited when", function()
     local output, status = run "three_ways"
     assert.equal(0, status)

@@ -156,6 +156,19 @@ describe("what a task waits for", function()
     assert.equal("room: 1 of 1 run", record.on)
   end)
 
+  it("is a signal, by name", function()
+    local record = waiting(proa.signal.wait, "USR2", "SIGHUP")
+    assert.equal("signal", record.op)
+    assert.equal("USR2, SIGHUP", record.on)
+  end)
+
+  it("is a datagram, with the socket's own address", function()
+    local socket <close> = assert(proa.net.udp { bind = "127.0.0.1:0" })
+    local record = waiting(socket.recv, socket)
+    assert.equal("receive a datagram", record.op)
+    assert.equal(socket:address(), record.peer)
+  end)
+
   it("shows no control characters of a peer", function()
     if helper.driver == "sim" then return end -- names are the kernel's there
     local name = "unix:@proa\27[31m" .. math.random(1 << 40)
