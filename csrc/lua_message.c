@@ -14,7 +14,8 @@ struct packet {
 };
 
 void message_room(lua_State *L) {
-  luaL_checkstack(L, MESSAGE_VALUES_MAX + LUA_MINSTACK, "no room for values");
+  if (!lua_checkstack(L, MESSAGE_VALUES_MAX + LUA_MINSTACK))
+    luaL_error(L, NO_MEMORY);
 }
 
 void message_make(lua_State *L, int first, const char *verb) {

@@ -81,14 +81,15 @@ local function run_each(members, fn, collect, source, room, items)
   local next_item, ended = members.add(items), false
   while not ended or running > 0 do
     local number, results, raised = members.next()
-    if number == next_item and results[1] == nil then
+    if not results and (number == next_item or number == puller) then
+      error(raised, 0)
+    elseif number == next_item and results[1] == nil then
       ended, next_item = true, nil
     elseif number == next_item then
       count, running = count + 1, running + 1
       index[members.start(fn, table.unpack(results, 1, results.n))] = count
       next_item = members.add(items)
     elseif number == puller then
-      if raised ~= nil then error(raised, 0) end
       puller = nil
     else
       local i = index[number]

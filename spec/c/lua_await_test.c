@@ -171,3 +171,22 @@ TEST("a sleep and a yield allocate nothing") {
           "  other:await()\n"
           "end)\n");
 }
+
+TEST("a message through a channel, an event, a token allocate nothing") {
+  run_all("local sync = proa.sync\n"
+          "proa.run(function()\n"
+          "  local there, back = proa.channel(), proa.channel(1)\n"
+          "  local e, l = sync.event(), sync.limiter(1e9, 1e9)\n"
+          "  local echo = proa.spawn(function()\n"
+          "    for v in there do back:send(v) end\n"
+          "  end)\n"
+          "  e:set()\n"
+          "  count(function()\n"
+          "    there:send 'ping'\n"
+          "    assert(back:recv(60) == 'ping')\n"
+          "    assert(e:wait() and l:try_take())\n"
+          "  end)\n"
+          "  there:close()\n"
+          "  echo:await()\n"
+          "end)\n");
+}
