@@ -33,6 +33,8 @@ static void count_fork(void) {
 
 /* -- access -- */
 
+_Thread_local struct runtime *rt_running;
+
 static struct runtime *find_runtime(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
   struct runtime *rt = lua_touserdata(L, -1);

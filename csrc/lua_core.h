@@ -96,8 +96,13 @@ struct runtime {
  * that add_functions and make_class register has it as its first upvalue; from
  * others, codecs in libraries of their own among them, it is looked up. */
 struct runtime *rt_find(lua_State *L);
+/* While tasks run, whose they are: a look-up for less than Lua's own, since
+ * nearly all calls come from the coroutine that runs. */
+extern _Thread_local struct runtime *rt_running;
 static inline struct runtime *rt_get(lua_State *L) {
-  struct runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+  struct runtime *rt = rt_running;
+  if (rt && rt->top == L) return rt->main->active;
+  rt = lua_touserdata(L, lua_upvalueindex(1));
   if (rt && lua_rawlen(L, lua_upvalueindex(1)) == sizeof *rt) return rt->active;
   return rt_find(L);
 }

@@ -329,9 +329,13 @@ static int run_protected(lua_State *L) {
 /* true, or an error that is nobody's is left on top. */
 static bool run_tasks(lua_State *L, struct runtime *rt) {
   if (list_empty(&rt->ready)) return true;
+  struct runtime *outer = rt_running;
+  rt_running = rt;
   lua_pushcfunction(L, run_protected);
   lua_pushlightuserdata(L, rt);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
+  int status = lua_pcall(L, 1, 0, 0);
+  rt_running = outer;
+  if (status == LUA_OK) return true;
   struct task *t = rt->starting;
   if (!t) return false;
   lua_pop(L, 1);
