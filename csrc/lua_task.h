@@ -254,6 +254,14 @@ void task_where(lua_State *L, struct task *t, char *into, size_t len);
 bool traceback_find_place(lua_State *L, const struct runtime *rt,
                           lua_Debug *ar);
 
+/* -- the ready queue: lua_resume.c -- */
+
+/* Run those that are ready, a bounded number. false: an error that is no
+ * task's is left on top. */
+bool tasks_run(lua_State *L, struct runtime *rt);
+/* At lua_close: it is closed, and nobody is told. */
+void task_shut(struct runtime *rt, struct task *t);
+
 /* -- executor -- */
 
 void executor_init(struct runtime *rt);
