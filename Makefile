@@ -77,6 +77,8 @@ part_so := $(part_obj:$(obj)/lua_%.o=$(BUILD)/lib/proa/%.so)
 tests := $(test_src:spec/c/%.c=$(BUILD)/spec-c/%)
 refuse := $(BUILD)/refuse
 fault_host := $(BUILD)/fault-host
+# runs a program on a terminal of its own, for the specs of terminals
+pty := $(BUILD)/spec-c/pty
 # the specs' own codec: a library beside the core, as real ones are
 frames := $(BUILD)/lib/proa_spec_frames.so
 sim_host := $(BUILD)/sim
@@ -122,7 +124,7 @@ all: $(core_so) $(part_so)
 	  $(call field,2,$(part)); install $(call field,4,$(part)))';)
 
 objects: $(core_obj) $(part_obj)
-spec-c: $(tests) $(frames)
+spec-c: $(tests) $(frames) $(pty)
 	@:
 
 $(core_so): $(core_obj)
@@ -191,6 +193,10 @@ $(fault_host): spec/fault/host.c $(core_so) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(compile) -Icsrc -I$(LUA_INCDIR) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 	  $(LUA_LIBS) -ldl
+
+$(pty): spec/sandbox/pty.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(compile) $(LDFLAGS) -o $@ $<
 
 $(refuse): spec/sandbox/refuse.c $(BUILD)/flags
 	@mkdir -p $(@D)

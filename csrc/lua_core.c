@@ -416,6 +416,7 @@ void runtime_end(lua_State *L, struct runtime *rt) {
   }
   rt->L = L;
   signals_close(rt);
+  stdio_forget(rt);
   executor_shutdown(rt);
   rt->closed = true;
   wait_lingering(&rt->proactor);
@@ -497,6 +498,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_signal_each(L);
   open_process(L);
   open_process_stdio(L);
+  open_stdio(L);
   open_select(L);
   open_watch(L);
   open_fs(L);

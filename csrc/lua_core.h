@@ -208,6 +208,7 @@ void open_signal(lua_State *L);
 void open_signal_each(lua_State *L);
 void open_process(lua_State *L);
 void open_process_stdio(lua_State *L);
+void open_stdio(lua_State *L);
 void open_select(lua_State *L);
 void open_watch(lua_State *L);
 void open_fs(lua_State *L);
@@ -235,6 +236,11 @@ static inline void add_functions(lua_State *L, const luaL_Reg *list) {
   rt_push(L);
   luaL_setfuncs(L, list, 1);
 }
+
+/* lua_stdio.c: is this process's 0, 1 or 2 what it was given as such? And: the
+ * runtime ends. */
+bool stdio_was_open(int n);
+void stdio_forget(struct runtime *rt);
 
 /* signals, lua_signal.c */
 void signals_open(struct runtime *rt);

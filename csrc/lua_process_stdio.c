@@ -58,7 +58,7 @@ static int stdio_null(struct stdio *io, int i) {
 /* What is closed here is not to be some other file there. */
 static int stdio_inherit(struct stdio *io, int i) {
   io->child[i] = i;
-  return fcntl(i, F_GETFD) < 0 ? stdio_null(io, i) : 0;
+  return stdio_was_open(i) ? 0 : stdio_null(io, i);
 }
 
 /* stderr goes where stdout goes. */

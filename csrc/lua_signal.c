@@ -14,10 +14,13 @@
 
 #include "lua_core.h"
 #include "lua_signal.h"
+#include "terminal.h"
 
 static struct runtime *volatile served;
 static struct sigaction before[SIGNALS_MAX];
 static bool installed[SIGNALS_MAX];
+static bool guarding;             /* a terminal is to be put back */
+static bool guarded[SIGNALS_MAX]; /* by on_fatal */
 static volatile sig_atomic_t wanted[SIGNALS_MAX]; /* by how many */
 
 /* -- handlers: async-signal-safe only -- */
@@ -59,10 +62,18 @@ static void ignore_signal(int signal) {
   (void)signal;
 }
 
+/* Its default is back by now (SA_RESETHAND): it kills as it would have. */
+static void on_fatal(int signal) {
+  terminal_restore_all();
+  raise(signal);
+}
+
+/* In place of ours, or of what is kept in `before` until restore. */
 static void install(int signal, void (*handler)(int), int flags) {
   struct sigaction a = {.sa_handler = handler, .sa_flags = flags};
   sigemptyset(&a.sa_mask);
-  if (sigaction(signal, &a, &before[signal]) == 0) installed[signal] = true;
+  int r = sigaction(signal, &a, installed[signal] ? NULL : &before[signal]);
+  if (r == 0) installed[signal] = true;
 }
 
 static void restore(int signal) {
@@ -84,7 +95,42 @@ void signals_pump_begin(struct runtime *rt) {
 
 void signals_pump_end(struct runtime *rt) {
   (void)rt;
-  if (!wanted[SIGINT]) restore(SIGINT);
+  if (!wanted[SIGINT] && !guarded[SIGINT]) restore(SIGINT);
+}
+
+/* -- signals that kill while a terminal is raw -- */
+
+static const int fatal[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGTRAP,
+                            SIGABRT, SIGBUS,  SIGFPE,  SIGUSR1, SIGSEGV,
+                            SIGUSR2, SIGALRM, SIGTERM, SIGXCPU, SIGSYS};
+
+/* Only where the default would kill: whoever handles it has his own way. */
+static void guard(int signal) {
+  struct sigaction now;
+  if (installed[signal])
+    now = before[signal];
+  else if (sigaction(signal, NULL, &now) < 0)
+    return;
+  if (now.sa_handler != SIG_DFL) return;
+  install(signal, on_fatal, SA_RESETHAND | SA_NODEFER);
+  guarded[signal] = true;
+}
+
+void signals_guard(bool on) {
+  if (on == guarding) return;
+  guarding = on;
+  for (size_t i = 0; i < countof(fatal); i++) {
+    if (on && !wanted[fatal[i]]) guard(fatal[i]);
+    if (on || !guarded[fatal[i]]) continue;
+    guarded[fatal[i]] = false;
+    restore(fatal[i]);
+  }
+}
+
+static bool is_fatal(int signal) {
+  for (size_t i = 0; i < countof(fatal); i++)
+    if (fatal[i] == signal) return true;
+  return false;
 }
 
 /* -- who wants which -- */
@@ -92,13 +138,14 @@ void signals_pump_end(struct runtime *rt) {
 void signal_want(struct runtime *rt, int signal) {
   served = rt->main;
   if (wanted[signal]++) return;
-  if (installed[signal]) restore(signal);
+  guarded[signal] = false;
   install(signal, on_signal, SA_RESTART);
 }
 
 void signal_unwant(struct runtime *rt, int signal) {
   if (--wanted[signal]) return;
-  restore(signal);
+  if (guarding && is_fatal(signal)) guard(signal);
+  if (!guarded[signal]) restore(signal);
   if (signal == SIGINT && rt->pumping) signals_pump_begin(rt);
 }
 
@@ -239,7 +286,8 @@ void signals_close(struct runtime *rt) {
     if (rt->signal_waited[i]) signal_unwant(rt, i);
   if (served != rt) return;
   served = NULL;
-  if (!wanted[SIGINT]) restore(SIGINT); /* SIGPIPE: others may rely on it */
+  if (!wanted[SIGINT] && !guarded[SIGINT])
+    restore(SIGINT); /* SIGPIPE: others may rely on it */
 }
 
 void open_signal(lua_State *L) {

@@ -5,6 +5,7 @@
 #define PROA_LUA_SIGNAL_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 struct runtime;
 
@@ -21,6 +22,9 @@ void signal_want(struct runtime *rt, int signal);
 void signal_unwant(struct runtime *rt, int signal);
 /* Somebody took it; a SIGINT before that interrupts all the same. */
 void signal_seen(struct runtime *rt, int signal);
+
+/* Signals that would kill put every raw terminal back first. */
+void signals_guard(bool on);
 
 /* -- lua_signal_each.c, called by lua_signal.c -- */
 

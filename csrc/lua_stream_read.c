@@ -206,6 +206,7 @@ static bool withdraw_read(struct task *t) {
 /* It looks again, and waits on when somebody was quicker. */
 void stream_free_reader(struct lua_stream *o) {
   o->reader = NULL;
+  stream_unwanted(o->s);
   waiter_wake_first(&o->readers);
 }
 
@@ -238,7 +239,6 @@ void stream_leave(struct lua_stream *o) {
   if (o->reader != o->rt->current) return;
   stream_give_back(o);
   stream_free_reader(o);
-  if (o->s && o->s->shy) o->s->transport->pause(o->s);
 }
 
 int stream_await_bytes(lua_State *L, struct lua_stream *o, size_t want,

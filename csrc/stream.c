@@ -220,6 +220,7 @@ void stream_send_failed(struct stream *s, int err) {
 static void run_hook(struct hook *hook) {
   struct stream *s = container_of(hook, struct stream, hook);
   if (s->closing) inq_clear(&s->in); /* nobody can read it any more */
+  if (s->shy && !stream_awaited(s)) s->transport->pause(s);
   if (s->out.len && !s->out.lent && !s->ended) s->transport->send(s);
 }
 

@@ -119,6 +119,11 @@ void stream_receive(struct stream *s, size_t want);
 bool stream_receive_now(struct stream *s, size_t want);
 /* Bytes were consumed: receive again if the quota had stopped that. */
 void stream_consumed(struct stream *s);
+/* Its reader has gone: unless there is another before the next hand-over, a shy
+ * stream takes nothing more. NULL: it was closed. */
+static inline void stream_unwanted(struct stream *s) {
+  if (s && s->shy) hook_add(s->p, &s->hook);
+}
 /* Nothing more will be queued. */
 static inline bool stream_ended(const struct stream *s) {
   return s->eof || s->in_err;

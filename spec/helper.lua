@@ -71,7 +71,9 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
-local function interpreter()
+--- The interpreter that runs the specs.
+---@return string
+function helper.interpreter()
   local name = os.getenv "PROA_LUA" or ""
   if name ~= "" then return name end
   local first = 0
@@ -102,7 +104,7 @@ function helper.lua(source, options)
   options = options or {}
   local words = { options.before and options.before .. ";" or "", "exec env",
     "PROA_DRIVER=" .. (options.driver or helper.driver), options.env or "",
-    interpreter(), options.args or "",
+    helper.interpreter(), options.args or "",
     quote(helper.temp_file("program.lua", source)) }
   if options.stdin then
     words[#words + 1] = "<" .. quote(helper.temp_file("stdin", options.stdin))
@@ -113,7 +115,7 @@ end
 --- The same without a program: `lua5.4 args` with text at its stdin.
 function helper.interactive(args, stdin)
   return helper.shell(("exec env PROA_DRIVER=%s %s %s <%s"):format(
-    helper.driver, interpreter(), args,
+    helper.driver, helper.interpreter(), args,
     quote(helper.temp_file("stdin", stdin))))
 end
 

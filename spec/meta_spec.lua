@@ -95,6 +95,9 @@ local function existing()
     trace_handle = proa.trace "/dev/null" }
   objects.file = proa.fs.open "/dev/null"
   objects.watch = proa.fs.watch "."
+  local terminal <close> = core.pipe_stream(proa.op.open("/dev/ptmx", "r+")
+    :await())
+  objects.raw = terminal:raw()
   objects.channel, objects.broadcast = proa.channel(), proa.broadcast(1)
   objects.subscription = objects.broadcast:subscribe()
   for name, make in pairs(proa.sync) do objects[name] = make(1) end

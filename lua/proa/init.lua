@@ -15,6 +15,7 @@ local listener = require "proa.listener"
 local net = require "proa.net"
 local process = require "proa.process"
 local serve_until = require "proa.serve_until"
+local stdio = require "proa.stdio"
 local stream = require "proa.stream"
 local testing = require "proa.testing"
 
@@ -55,7 +56,7 @@ local proa = {
   -- files
   fs = fs,
   signal = { wait = core.signal_wait, each = core.signal_each },
-  serve_until = serve_until,
+  serve_until = serve_until, stdio = stdio,
 }
 
 datagram.extend(core.datagram_methods)

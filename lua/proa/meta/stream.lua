@@ -237,3 +237,24 @@ function stream:peer() end
 --- Was it closed here?
 ---@return boolean
 function stream:closed() end
+
+-- -- terminals --
+
+--- Is it a terminal?
+---@return boolean
+function stream:isatty() end
+
+--- The size of its window; `proa.signal.each "WINCH"` tells when it changes.
+---@return integer? columns
+---@return integer|string rows or the message
+---@return string? code ENOTTY
+function stream:window_size() end
+
+--- Read keys as they are typed, without echo; output is as before ("\n" begins
+--- a line). Until the object is closed, or the program ends.
+---@param options? { signals: boolean? } signals: Ctrl-C and the like make
+---  signals as before, instead of bytes; unknown keys raise
+---@return proa.raw? raw
+---@return string? message
+---@return string? code ENOTTY, EMFILE (more than eight)
+function stream:raw(options) end
