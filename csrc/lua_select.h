@@ -64,10 +64,10 @@ struct select_class {
    * NULL: nothing to do. */
   void (*leave)(lua_State *L, int idx, struct looker *k);
   /* It was ready just now: take, without awaiting. Pushes what awaiting it
-   * would return (a failure as nil, message, code) and returns how many, or -1
-   * when another has been quicker; raises only what awaiting would. The looker
-   * is NULL unless it was linked; when it is claimed, what was decided is
-   * there. */
+   * would return (a failure as nil, message, code), and nothing below it, and
+   * returns how many, or -1 when another has been quicker; raises only what
+   * awaiting would. The looker is NULL unless it was linked; when it is
+   * claimed, what was decided is there. */
   int (*take)(lua_State *L, int idx, struct looker *k);
 };
 

@@ -265,7 +265,9 @@ static bool select_ready(lua_State *L, int idx) {
 }
 
 static void select_link(lua_State *L, int idx, struct looker *k) {
-  list_push(&task_test(L, idx)->watchers, &k->waiter.link);
+  struct task *t = task_test(L, idx);
+  if (t == rt_get(L)->current) luaL_error(L, "a task cannot await itself");
+  list_push(&t->watchers, &k->waiter.link);
 }
 
 /* A failure that only lookers have seen is told. */

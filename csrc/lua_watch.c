@@ -32,7 +32,7 @@ struct watched {
 /* Its user values: the entries by number, and a table of the chunks and the
  * heap, which are userdata of their own: lookers never move. */
 struct watch {
-  struct task *task; /* that waits in next, or did */
+  struct task *task; /* that waits in next, or NULL */
   int n, free;       /* numbers that were ever used; the first free, or -1 */
   int external_n;
   int claimed; /* number of the entry that next was decided for, or 0 */
@@ -238,6 +238,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   struct watch *w = check_watch(L);
   int claimed = w->claimed;
   w->claimed = 0;
+  w->task = NULL;
   await_end(L);
   int n = claimed ? take_pushing(L, w, entry_at(w, claimed - 1)) : 0;
   if (n) return n;

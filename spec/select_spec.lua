@@ -128,6 +128,14 @@ describe("select", function()
       other:await()
     end)
 
+  it("refuses the task that it would wait in", function()
+    local task
+    task = proa.spawn(function()
+      return helper.error_of(proa.select, { task, proa.future() })
+    end)
+    assert.matches("cannot await itself", task:await())
+  end)
+
   it("refuses names and limits that are none", function()
     assert.matches("names are strings or numbers", helper.error_of(proa.select,
       { [true] = proa.future() }))

@@ -219,22 +219,41 @@ function combine.any(list)
   end)
 end
 
+--- What there was already, and the first `limit` functions as tasks.
+local function begin(list, limit, tasks)
+  local begun = {}
+  for _, entry in ipairs(list) do
+    if type(entry) ~= "function" then
+      begun[#begun + 1] = entry
+    elseif tasks.most < limit then
+      tasks.most = tasks.most + 1
+      tasks[tasks.most] = core.spawn(entry)
+      begun[#begun + 1] = tasks[tasks.most]
+    end
+  end
+  return begun
+end
+
+local function collected(i, results, raised)
+  if crew.failed(results) then
+    return {}, { [i] = results and results[2] or raised }
+  end
+  return { [i] = results[1] }, {}
+end
+
 --- Wait for the first end, success or not; an error is raised.
 ---@param list table entries, and the options of all
 ---@return any ... its results; with collect: results, errors by index
 function combine.race(list)
   local limit, collect = check_list("race", list)
   if list[1] == nil then misuse "race: nothing to wait for" end
-  return crew.with(function(members)
-    local i, results, raised = window(members, list, limit)()
-    if collect then
-      if crew.failed(results) then
-        return {}, { [i] = results and results[2] or raised }
-      end
-      return { [i] = results[1] }, {}
-    end
-    if not results then error(raised, 0) end
-    return table.unpack(results, 1, results.n)
+  if collect then
+    return crew.with(function(members)
+      return collected(window(members, list, limit)())
+    end)
+  end
+  return crew.with_tasks(function(tasks)
+    return select(2, core.choose(begin(list, limit, tasks)))
   end)
 end
 

@@ -21,13 +21,14 @@ local function finish(tasks)
   end)
 end
 
---- Calls body with a table for the tasks that it starts: by number, from 0 to
+--- Calls body with a table for the tasks that it starts: by number, up to
 --- `most`; it takes out what has ended. What is still in it when body ends,
 --- also by an error, is ended here.
 function crew.with_tasks(body)
-  local tasks = { most = -1 }
+  local tasks = { most = 0 }
   local results = table.pack(pcall(body, tasks))
-  if next(tasks, next(tasks)) then finish(tasks) end
+  local first = next(tasks)
+  if next(tasks, first) then finish(tasks) end -- there is more than `most`
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
 end
@@ -50,7 +51,6 @@ function crew.with(body)
     local members = {}
     function members.add(entry) return watch:add(entry) end
     function members.start(fn, ...)
-      tasks.most = math.max(tasks.most, 0)
       tasks[0] = core.spawn(fn, ...)
       local number = watch:add(tasks[0])
       tasks[number], tasks[0] = tasks[0], nil
