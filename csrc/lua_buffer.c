@@ -90,6 +90,9 @@ static size_t position(lua_Integer i, size_t len) {
 }
 
 void opt_range(lua_State *L, int arg, size_t len, size_t *at, size_t *n) {
+  *at = 0;
+  *n = len;
+  if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) return;
   size_t i = position(luaL_optinteger(L, arg, 1), len);
   size_t j = position(luaL_optinteger(L, arg + 1, -1), len);
   if (i < 1) i = 1;
