@@ -374,6 +374,19 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+struct lua_stream *push_file_object(lua_State *L) {
+  return stream_push_empty(L, FILE_CLASS);
+}
+
+int file_object_open(struct lua_stream *o, struct proactor *p, struct handle *h,
+                     const struct file_options *with) {
+  struct anchors anchors = stream_anchors(o->rt);
+  o->s = stream_over_file(p, h, with, &anchors);
+  if (o->s) return 0;
+  handle_close(p, h, NULL, NULL);
+  return -ENOMEM;
+}
+
 /* file(fd object, path, append, direct) -> a file that owns the descriptor */
 static int l_file(lua_State *L) {
   struct proactor *p = rt_proactor(L);

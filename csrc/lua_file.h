@@ -7,7 +7,16 @@
 #include <lua.h>
 #include <stddef.h>
 
+#include "lua_stream.h"
+#include "stream_file.h"
+
 struct statx;
+
+/* Push a file object that is still closed; then open it over h, a regular file,
+ * which it owns from then on. -errno: h is closed. */
+struct lua_stream *push_file_object(lua_State *L);
+int file_object_open(struct lua_stream *o, struct proactor *p, struct handle *h,
+                     const struct file_options *with);
 
 /* Push a table of what the kernel tells of a file. Returns 1. */
 int push_stat(lua_State *L, const struct statx *s);

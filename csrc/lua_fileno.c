@@ -7,10 +7,14 @@
  *
  * SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lua_fd.h"
+#include "lua_file.h"
 #include "lua_listener.h"
 #include "lua_net.h"
 #include "lua_stream.h"
@@ -171,6 +175,20 @@ static int push_kind(lua_State *L, struct proactor *p, int fd, bool *taken) {
   return push[socket_object(proactor_sys(p), fd)](L, p, fd, taken);
 }
 
+/* Its name as the kernel tells it, for messages alone. */
+static int push_regular(lua_State *L, struct proactor *p, int fd, bool *taken) {
+  char link[40], path[PATH_MAX] = "";
+  int r, flags = fcntl(fd, F_GETFL);
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t n = readlink(link, path, sizeof path - 1);
+  if (n <= 0) strcpy(path, "a file");
+  struct file_options with = {
+      .path = path, .append = flags & O_APPEND, .direct = flags & O_DIRECT};
+  struct lua_stream *o = push_file_object(L);
+  struct handle *h = handle_for(p, fd, taken, &r);
+  return h ? file_object_open(o, p, h, &with) : r;
+}
+
 int push_object(lua_State *L, struct proactor *p, int fd, bool *taken) {
   struct stat st;
   int top = lua_gettop(L), r;
@@ -180,6 +198,8 @@ int push_object(lua_State *L, struct proactor *p, int fd, bool *taken) {
     r = push_fifo(L, p, fd, taken);
   else if (S_ISSOCK(st.st_mode))
     r = push_kind(L, p, fd, taken);
+  else if (S_ISREG(st.st_mode))
+    r = push_regular(L, p, fd, taken);
   else
     r = push_plain(L, p, fd, taken);
   if (r < 0) lua_settop(L, top);

@@ -60,9 +60,7 @@ describe("passing descriptors", function()
     objects[4]:write "through\n"
     objects[4]:close()
     assert.equal("through", objects[3]:read "l")
-    local buffer = proa.buffer(7)
-    assert.equal(7, proa.op.read(objects[5], buffer):await())
-    assert.equal("content", buffer:string())
+    assert.equal("content", objects[5]:read "a")
     for _, object in ipairs(objects) do object:close() end
   end)
 
@@ -85,9 +83,7 @@ describe("passing descriptors", function()
       text[#text + 1] = data
       for _, object in ipairs(objects) do
         seen = seen + 1
-        local buffer = proa.buffer(9)
-        local n = proa.op.read(object, buffer, 1, 9, 0):await()
-        assert.equal(tostring(seen), buffer:string(1, n))
+        assert.equal(tostring(seen), object:read "a")
         object:close()
         -- not later than the first byte that they were sent with
         local so_far = table.concat(text)
@@ -282,9 +278,7 @@ describe("passing descriptors", function()
         local proa = require "proa"
         local conn = assert(proa.net.connect("unix:%s"))
         local line, objects = conn:recv_fds(100, 10)
-        local buffer = proa.buffer(20)
-        local n = proa.op.read(objects[1], buffer):await()
-        conn:write(buffer:string(1, n), "\n")
+        conn:write(objects[1]:read "a", "\n")
         conn:close()
         print(line)
       ]]):format(path) }

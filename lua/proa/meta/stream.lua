@@ -193,9 +193,9 @@ function stream:take_fds(max) end
 ---@param max? integer bytes; default 64 KiB
 ---@param timeout? number seconds
 ---@return string? bytes nil alone at end of stream
----@return (proa.stream|proa.listener|proa.datagram|proa.fd)[]|string|nil what
----  streams for connected sockets and pipes, fd objects for files; or the
----  message
+---@return userdata[]|string|nil objects each as what it is: a connected socket
+---  or a pipe is a stream, then there are listeners, sockets of datagrams, files,
+---  and fd objects for the rest; or the message
 ---@return true|string|nil cut some were closed: over the limit, or out of
 ---  descriptors; or the code
 function stream:recv_fds(max, timeout) end
