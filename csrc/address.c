@@ -126,8 +126,9 @@ int address_parse(const char *text, size_t len, enum address_use use,
   if (port < 0) {
     if (service[0] >= '0' && service[0] <= '9')
       return fail(why, "a port is 0 to 65535");
-    port = 0;
-    if (bracketed || host[0] == 0) return fail(why, "a port is a number here");
+    if (bracketed || host[0] == 0 || use == ADDRESS_LISTEN)
+      return fail(why, "a port is a number here");
+    return strchr(host, ':') ? parse_host(host, false, 0, use, into, why) : 1;
   }
   return parse_host(host, bracketed, port, use, into, why);
 }

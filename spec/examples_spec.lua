@@ -22,6 +22,17 @@ end
 describe("the example", function()
   prints_what_it_says "timeout_and_cancel"
   prints_what_it_says "proactor_by_hand"
+  prints_what_it_says "udp_echo"
+  prints_what_it_says "luasocket_client"
+  if helper.driver ~= "sim" then prints_what_it_says "fd_passing" end
+
+  helper.it_main("dns prints what it says", function()
+    local output, status = run "dns"
+    -- some machines have an IPv6 address for localhost as well
+    output = output:gsub("%[::1%]:80 ?", ""):gsub("::1 ?", ""):gsub(" +\n", "\n")
+    assert.equal(promised "dns", output)
+    assert.equal(0, status)
+  end)
   prints_what_it_says "pipeline"
   prints_what_it_says "testing_explore"
 

@@ -78,6 +78,9 @@ local function existing()
     ["proa.sync"] = proa.sync,
     ["proa.process_module"] = proa.process, ["proa.fs"] = proa.fs,
     ["proa.testing_module"] = proa.testing,
+    ["proa.socket"] = proa.socket, ["proa.socket.dns"] = proa.socket.dns,
+    ["proa.socket.tcp"] = getmetatable(proa.socket.tcp()).__index,
+    ["proa.socket.udp"] = getmetatable(proa.socket.udp()).__index,
     ["proa.testing"] = proa.testing.run(function(sim)
       return getmetatable(sim).__index
     end) } do

@@ -96,4 +96,16 @@ core.patch_coroutines()
 if core.patch_require() then own_require = require end
 core.own_code(debug.getinfo(1, "S").source)
 
+--- What few programs need is loaded when it is first asked for.
+local later = { socket = "proa.socket" }
+
+setmetatable(proa, {
+  __index = function(self, name)
+    if not later[name] then return nil end
+    local module = require(later[name])
+    rawset(self, name, module)
+    return module
+  end,
+})
+
 return proa

@@ -1,0 +1,374 @@
+--- socket_spec.lua: proa.socket keeps LuaSocket's promises, inside tasks.
+-- SPDX-License-Identifier: MIT
+
+local helper = require "spec.helper"
+local proa = require "proa"
+local socket = require "proa.socket"
+
+local it = helper.it
+
+--- A server and a connected client of it: fn(client, server's end).
+local function it_on(name, fn, options)
+  return it(name, function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local client = assert(socket.connect("127.0.0.1", port))
+    local peer = assert(server:accept())
+    fn(client, peer)
+    for _, object in ipairs { client, peer, server } do object:close() end
+  end, options)
+end
+
+describe("socket.tcp", function()
+  it("becomes a server or a client", function()
+    local server = socket.tcp()
+    assert.matches("^tcp{master}", tostring(server))
+    assert.equal(1, server:setoption("reuseaddr", true))
+    assert.equal(1, server:bind("*", 0))
+    assert.equal(1, server:listen(32))
+    assert.matches("^tcp{server}", tostring(server))
+    local host, port, family = server:getsockname()
+    assert.equal("0.0.0.0", host)
+    assert.equal("inet", family)
+    assert.equal("integer", math.type(port))
+    local client = socket.tcp()
+    assert.equal(1, client:connect("localhost", port))
+    assert.matches("^tcp{client}", tostring(client))
+    local peer = assert(server:accept())
+    local client_host, client_port = client:getsockname()
+    local peer_host, peer_port = peer:getpeername()
+    assert.equal(client_host, peer_host)
+    assert.equal(client_port, peer_port)
+    assert.same({ nil, "already connected" },
+      { client:connect("localhost", port) })
+    for _, object in ipairs { client, peer, server } do
+      assert.equal(1, object:close())
+    end
+    assert.same({ nil, "closed", 0 }, { client:send "x" })
+    assert.same({ nil, "closed", "" }, { client:receive() })
+    assert.same({ nil, "closed" }, { server:accept() })
+  end)
+
+  it("tells why it is not connected", function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    assert.same({ nil, "address already in use" },
+      { socket.bind("127.0.0.1", port) })
+    server:close()
+    proa.sleep(0.01)
+    assert.same({ nil, "connection refused" },
+      { socket.connect("127.0.0.1", port) })
+    assert.same({ nil, "service not supported for socket type" },
+      { socket.connect("127.0.0.1", "no-such-service") })
+  end)
+
+  it_on("carries lines, numbers of bytes, and all", function(client, peer)
+    assert.equal(19, client:send "one\r\ntwo\r\n12345rest")
+    client:shutdown "send"
+    assert.equal("one", peer:receive())
+    assert.equal("two", peer:receive "*l")
+    assert.equal("12345", peer:receive(5))
+    assert.equal("rest", peer:receive "*a")
+    assert.same({ nil, "closed", "" }, { peer:receive "*a" })
+    assert.same({ nil, "closed", "" }, { peer:receive() })
+    assert.equal("", peer:receive(0))
+    assert.equal(6, peer:send "answer")
+    peer:close()
+    assert.same({ nil, "closed", "answer" }, { client:receive(10) })
+  end)
+
+  it_on("gives what came before the end, or before its limit",
+    function(client, peer)
+      client:send "no line yet"
+      peer:settimeout(0.02)
+      assert.same({ nil, "timeout", "no line yet" }, { peer:receive() })
+      client:send " ... now\nand part"
+      assert.equal("no line yet ... now", peer:receive("*l", "no line yet"))
+      assert.same({ nil, "timeout", "and part" }, { peer:receive(20) })
+      assert.same({ nil, "timeout", "" }, { peer:receive "*a" })
+      client:send "ial"
+      client:close()
+      assert.same({ nil, "closed", "and partial" },
+        { peer:receive("*l", "and part") })
+    end)
+
+  it_on("takes a prefix into account", function(client, peer)
+    client:send "67890abc\n"
+    assert.equal("1234567890", peer:receive(10, "12345"))
+    assert.equal("1234567890", peer:receive(5, "1234567890"))
+    assert.equal("xyzabc", peer:receive("*l", "xyz"))
+  end)
+
+  it_on("has limits of each wait, or of the call", function(client, peer)
+    assert.equal(1, peer:settimeout(0.05))
+    local from = socket.gettime()
+    local sender = proa.spawn(function()
+      for _ = 1, 5 do
+        socket.sleep(0.03)
+        client:send "x"
+      end
+    end)
+    assert.equal("xxxxx", peer:receive(5)) -- each wait is short enough
+    assert.is_true(socket.gettime() - from >= 0.14)
+    sender:await()
+    peer:settimeout(0.02, "t")
+    local _, message = peer:receive(1)
+    assert.equal("timeout", message)
+    local block, total = peer:gettimeout()
+    assert.equal(0.05, block)
+    assert.equal(0.02, total)
+    peer:settimeout(nil)
+    peer:settimeout(-1, "t")
+    assert.matches("invalid timeout mode",
+      helper.error_of(peer.settimeout, peer, 1, "x"))
+  end)
+
+  it_on("does not wait with a limit of zero", function(client, peer)
+    peer:settimeout(0)
+    assert.same({ nil, "timeout", "" }, { peer:receive(1) })
+    client:send "x"
+    helper.wait_until(function() return peer:receive(1) == "x" end)
+    client:settimeout(0)
+    local last, message
+    repeat
+      last, message = client:send(("x"):rep(1 << 20))
+    until not last
+    assert.equal("timeout", message)
+  end)
+
+  it_on("sends parts of a string, and says how far it came",
+    function(client, peer)
+      assert.equal(4, client:send("abcdef", 2, 4))
+      assert.equal(6, client:send("abcdef", -2))
+      assert.equal(5, client:send("abcdef", 5, -2))
+      assert.equal("bcdefe", peer:receive(6))
+      peer:close()
+      local last, message, at
+      helper.wait_until(function()
+        last, message, at = client:send "x"
+        return not last
+      end)
+      assert.equal("closed", message)
+      assert.equal(0, at)
+    end)
+
+  it_on("carries much both ways at once", function(client, peer)
+    local much = ("0123456789abcdef"):rep(1 << 16)
+    local sending = proa.spawn(function()
+      assert.equal(#much, client:send(much))
+      client:shutdown "send"
+      return client:receive "*a"
+    end)
+    local got = peer:receive "*a"
+    assert.is_true(got == much)
+    assert.equal(#much, peer:send(got))
+    peer:shutdown()
+    assert.is_true(sending:await() == much)
+    local received, sent, age = client:getstats()
+    assert.equal(#much, received)
+    assert.equal(#much, sent)
+    assert.is_true(age >= 0)
+  end)
+
+  it("accepts within its limit", function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    server:settimeout(0.01)
+    assert.same({ nil, "timeout" }, { server:accept() })
+    server:close()
+  end)
+
+  it_on("knows its options", function(client)
+    assert.equal(1, client:setoption("tcp-nodelay", true))
+    assert.is_true(client:getoption "tcp-nodelay")
+    assert.equal(1, client:setoption("keepalive", true))
+    assert.is_true(client:getoption "keepalive")
+    assert.equal(1, client:setoption("linger", { on = true, timeout = 1 }))
+    assert.matches("unsupported option `no%-such'",
+      helper.error_of(client.setoption, client, "no-such", 1))
+  end)
+
+  it_on("raises for what is no argument of its", function(client)
+    assert.matches("invalid receive pattern",
+      helper.error_of(client.receive, client, "*x"))
+    assert.matches("invalid receive pattern",
+      helper.error_of(client.receive, client, -1))
+    assert.matches("string expected, got table",
+      helper.error_of(client.send, client, {}))
+    assert.matches("invalid shutdown method",
+      helper.error_of(client.shutdown, client, "x"))
+    assert.matches("string expected, got nil", helper.error_of(socket.connect))
+  end)
+end)
+
+describe("socket.select", function()
+  it_on("tells who can be received from", function(client, peer)
+    local r, w, message = socket.select({ client, peer }, nil, 0.01)
+    assert.same({}, r)
+    assert.same({}, w)
+    assert.equal("timeout", message)
+    client:send "x"
+    r = socket.select({ client, peer }, nil, 5)
+    assert.equal(peer, r[1])
+    assert.equal(1, r[peer])
+    assert.equal("x", peer:receive(1))
+    client:close()
+    r = socket.select({ peer })
+    assert.equal(peer, r[1])
+    assert.same({ nil, "closed", "" }, { peer:receive() })
+  end)
+
+  it_on("sees bytes that were received and not read", function(client, peer)
+    client:send "a line\nmore"
+    assert.equal("a line", peer:receive())
+    helper.wait_until(function() return peer:dirty() end)
+    local r = socket.select({ peer, client }, nil, 5)
+    assert.equal(peer, r[1])
+    assert.equal("more", peer:receive(4))
+  end)
+
+  it_on("tells who can be sent to", function(client)
+    local r, w = socket.select(nil, { client }, 5)
+    assert.same({}, r)
+    assert.equal(client, w[1])
+    assert.equal(1, w[client])
+  end)
+
+  it("tells who can accept, and loses no client", function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    assert.equal("timeout", select(3, socket.select({ server }, nil, 0)))
+    local client = assert(socket.connect("127.0.0.1", port))
+    local r = socket.select({ server }, nil, 5)
+    assert.equal(server, r[1])
+    local peer = assert(server:accept())
+    assert.equal(select(2, client:getsockname()),
+      select(2, peer:getpeername()))
+    for _, object in ipairs { client, peer, server } do object:close() end
+  end)
+
+  it("takes objects of others by their descriptor", function()
+    local from <close>, to = proa.fd.pipe()
+    local other = { getfd = function() return from:fileno() end }
+    assert.equal("timeout", select(3, socket.select({ other }, nil, 0.001)))
+    assert(proa.op.write(to, "x"):await())
+    assert.equal(other, socket.select({ other }, nil, 5)[1])
+    to:close()
+  end)
+end)
+
+describe("socket.udp", function()
+  it("sends and receives", function()
+    local server, client = socket.udp(), socket.udp()
+    assert.equal(1, server:setsockname("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    assert.equal(5, client:sendto("hello", "127.0.0.1", port))
+    local data, host, from = server:receivefrom()
+    assert.equal("hello", data)
+    assert.equal("127.0.0.1", host)
+    assert.equal(2, server:sendto("hi", host, from))
+    assert.equal("h", client:receive(1))
+    assert.equal(1, client:setpeername("127.0.0.1", port))
+    assert.matches("^udp{connected}", tostring(client))
+    assert.equal(1, client:send "x")
+    assert.equal("x", server:receive())
+    server:settimeout(0.001)
+    assert.same({ nil, "timeout" }, { server:receive() })
+    assert.equal("timeout", select(3, socket.select({ server }, nil, 0.001)))
+    client:send "selected"
+    assert.equal(server, socket.select({ server }, nil, 5)[1])
+    assert.equal("selected", server:receive())
+    server:close()
+    assert.same({ nil, "closed" }, { server:receive() })
+    helper.wait_until(function()
+      local _, message = client:send "nobody"
+      return message == "connection refused"
+    end)
+    client:close()
+  end)
+end)
+
+describe("the rest of proa.socket", function()
+  it("has the time, names, and exceptions", function()
+    assert.is_true(math.abs(socket.gettime() - os.time()) < 5)
+    assert.equal("127.0.0.1", (socket.dns.toip "localhost"))
+    assert.equal("inet", socket.dns.getaddrinfo "127.0.0.1"[1].family)
+    assert.is_string(socket.dns.gethostname())
+    local finalised = false
+    local try = socket.newtry(function() finalised = true end)
+    local guarded = socket.protect(function(...)
+      return "value", try(...)
+    end)
+    assert.same({ "value", 1, 2 }, { guarded(1, 2) })
+    assert.same({ nil, "why" }, { guarded(nil, "why") })
+    assert.is_true(finalised)
+    assert.matches("a real error", helper.error_of(socket.protect(function()
+      error "a real error"
+    end)))
+    assert.equal("c", socket.skip(2, "a", "b", "c"))
+  end)
+
+  it_on("has sinks and sources", function(client, peer)
+    local sink = socket.sink("close-when-done", client)
+    assert(sink "some bytes")
+    assert(sink(nil))
+    local source, parts = socket.source("until-closed", peer), {}
+    for chunk in source do parts[#parts + 1] = chunk end
+    assert.equal("some bytes", table.concat(parts))
+  end)
+
+  it_on("lets a cancellation through protect", function(_, peer)
+    local task = proa.spawn(socket.protect(function()
+      return socket.try(peer:receive())
+    end))
+    helper.turns()
+    task:cancel()
+    assert.equal("CANCELLED", select(3, task:await()))
+  end)
+
+  it("serves many clients at once, as a plain program would", function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local serving = proa.spawn(function()
+      for _ = 1, 20 do
+        local conn = server:accept()
+        proa.spawn(function()
+          local line = conn:receive()
+          while line do
+            conn:send(line:upper() .. "\n")
+            line = conn:receive()
+          end
+          conn:close()
+        end)
+      end
+    end)
+    local clients = {}
+    for i = 1, 20 do
+      clients[i] = proa.spawn(function()
+        local conn = assert(socket.connect("127.0.0.1", port))
+        for n = 1, 10 do
+          assert(conn:send(("client %d, line %d\n"):format(i, n)))
+          assert.equal(("CLIENT %d, LINE %d"):format(i, n), conn:receive())
+        end
+        conn:close()
+      end)
+    end
+    for _, client in ipairs(clients) do client:await() end
+    serving:await()
+    server:close()
+  end)
+
+  it("is what require gives after install", function()
+    local output, status = helper.lua [[
+      require "proa.socket".install()
+      local socket = require "socket"
+      local core = require "socket.core"
+      print(socket == core, socket == require "proa.socket")
+      local server = socket.bind("127.0.0.1", 0)
+      local client = socket.connect("127.0.0.1", (select(2, server:getsockname())))
+      client:send "hello\n"
+      print(server:accept():receive())
+    ]]
+    assert.equal("true\ttrue\nhello\n", output)
+    assert.equal(0, status)
+  end)
+end)
