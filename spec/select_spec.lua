@@ -98,36 +98,6 @@ describe("select", function()
     assert.is_false(begun)
   end)
 
-  it("is fair to selects that take turns", function()
-    local seen = { {}, {} }
-    local function round(i)
-      local a, b = proa.future(), proa.future()
-      a:set()
-      b:set()
-      seen[i][proa.select { a = a, b = b }] = true
-    end
-    for _ = 1, 20 do
-      round(1)
-      round(2)
-    end
-    assert.same({ { a = true, b = true }, { a = true, b = true } }, seen)
-  end)
-
-  it("gives other tasks their turn although something is always ready",
-    function()
-      local done, turns = proa.future(), 0
-      done:set()
-      local other = proa.spawn(function()
-        for _ = 1, 3 do
-          turns = turns + 1
-          proa.yield()
-        end
-      end)
-      for _ = 1, 1000 do proa.select { done } end
-      assert.equal(3, turns)
-      other:await()
-    end)
-
   it("refuses the task that it would wait in", function()
     local task
     task = proa.spawn(function()
