@@ -73,3 +73,25 @@ elseif helper.driver ~= "sim" then
     end)
   end)
 end
+
+describe("the benchmark of files", function()
+  helper.it_main("checks every read", function()
+    local path = helper.temp_file("x", ""):gsub("x$", "data")
+    local function run(...)
+      return helper.lua(("arg = { [0] = 'x', %s }\ndofile 'spec/bench/files.lua'")
+        :format(("%q"):rep(3, ", "):format(path, ...)), { env = "BLOCKS=64" })
+    end
+    local line = "^how=proa depth=4 iops=%d+ p50_us=[%d.]+ p99_us=[%d.]+"
+      .. " cpu_us=[%d.]+ bad=0\n$"
+    local output, status = run("4", "0.02") -- makes the file
+    assert.equal(0, status, output)
+    assert.matches(line, output)
+    local file <close> = assert(io.open(path, "r+b"))
+    for k = 0, 63 do
+      file:seek("set", k * 4096)
+      file:write "wrong"
+    end
+    file:flush()
+    assert.not_matches("bad=0\n", (run("4", "0.02")))
+  end)
+end)

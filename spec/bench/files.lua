@@ -1,7 +1,8 @@
 --- files.lua [direct] FILE DEPTH SECONDS - random 4 KiB reads, DEPTH tasks.
 -- Each block of the file begins with its number (8 bytes, little endian), and
--- every read is checked. Each task has a buffer of its own and reads into it at
--- an offset. Prints one line: how=proa depth= iops= p50_us= p99_us= cpu_us= bad=
+-- every read is checked; a file that is not there is made, of 256 MiB. Each task
+-- has a buffer of its own and reads into it at an offset; direct: past the page
+-- cache. Prints: how=proa depth= iops= p50_us= p99_us= cpu_us= bad=
 -- SPDX-License-Identifier: MIT
 
 local proa = require "proa"
@@ -39,12 +40,26 @@ local function reader(file, blocks, stop)
   n = n + count
 end
 
+local function make(blocks)
+  local file <close> = assert(proa.fs.open(path, "w"))
+  for first = 0, blocks - 1, 256 do
+    local parts = {}
+    for k = first, math.min(first + 255, blocks - 1) do
+      parts[#parts + 1] = ("<I8"):pack(k) .. ("\0"):rep(BLOCK - 8)
+    end
+    assert(file:write(table.concat(parts)))
+  end
+end
+
 local function percentile(p)
   local at = math.ceil(#times * p)
   return (times[math.max(at, 1)] or 0) * 1e6
 end
 
 proa.run(function()
+  if not proa.fs.exists(path) then
+    make(tonumber(os.getenv "BLOCKS") or 65536)
+  end
   local file <close> = assert(proa.fs.open(path, { direct = direct }))
   local blocks = file:stat().size // BLOCK
   local cpu, started = os.clock(), proa.now()
