@@ -335,10 +335,12 @@ static int guard_close(lua_State *L) {
   struct guard *g = check_guard(L);
   if (!g->held) return 0;
   check_owner(L, g->lock, "unlock");
-  if (g->n > g->lock->max - g->lock->permits)
-    return luaL_error(L, "close: its permits were released already");
-  guard_give_back(g);
-  return 0;
+  if (g->n <= g->lock->max - g->lock->permits) {
+    guard_give_back(g);
+    return 0;
+  }
+  g->held = false;
+  return luaL_error(L, "close: its permits were released already");
 }
 
 /* A mutex stays locked: see above. */

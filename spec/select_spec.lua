@@ -161,6 +161,10 @@ describe("select", function()
   it("refuses what can't be waited for", function()
     assert.match("cannot wait for a string", helper.error_of(proa.select,
       { a = "x" }))
+    assert.match("cannot wait for a proa.buffer", helper.error_of(proa.select,
+      { a = proa.buffer(1) }))
+    assert.match("cannot wait for a proa.buffer", helper.error_of(proa.all,
+      { proa.buffer(1) }))
     assert.match("nothing to wait for", helper.error_of(proa.select, {}))
   end)
 end)
