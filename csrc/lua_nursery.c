@@ -148,20 +148,6 @@ bool nursery_took_failure(lua_State *L, struct task *t) {
   return true;
 }
 
-/* Push "\nraised in task ...", with its place of birth and the traceback. */
-static void push_origin(lua_State *L, int idx, struct task *t) {
-  char label[128];
-  task_label(t, label, sizeof label);
-  lua_pushfstring(L, "\nraised in task %s", label);
-  task_get_extra(L, idx, EXTRA_TRACE);
-  if (lua_isstring(L, -1))
-    lua_pushfstring(L, ":\n%s", lua_tostring(L, -1));
-  else
-    lua_pushliteral(L, "");
-  lua_remove(L, -2);
-  lua_concat(L, 2);
-}
-
 /* Raise the error of the first child that failed. A string begins as it was,
  * and tells more; other values stay what they are. */
 static int raise_failure(lua_State *L) {
@@ -171,7 +157,7 @@ static int raise_failure(lua_State *L) {
   if (!t) return luaL_error(L, NO_MEMORY);
   push_value(L, t);
   if (lua_type(L, -1) != LUA_TSTRING) return lua_error(L);
-  push_origin(L, idx, t);
+  task_push_origin(L, idx, t);
   lua_concat(L, 2);
   return lua_error(L);
 }

@@ -33,6 +33,23 @@ static bool traced_before(lua_State *L, struct task *t) {
   return lua_rawequal(L, 1, -1);
 }
 
+/* 1 the error, 2 the task, the traceback on top: to that is added where the
+ * error comes from, if it is that of a task which was awaited. */
+static void add_cause(lua_State *L) {
+  task_get_extra(L, 2, EXTRA_CAUSE);
+  int idx = lua_gettop(L);
+  struct task *cause = task_test(L, idx);
+  if (cause) task_get_extra(L, idx, EXTRA_ERROR);
+  if (cause && lua_rawequal(L, 1, -1) && lua_isstring(L, idx - 1)) {
+    task_push_origin(L, idx, cause);
+    lua_pushvalue(L, idx - 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    lua_replace(L, idx - 1);
+  }
+  lua_settop(L, idx - 1);
+}
+
 /* The traceback of an error, taken where it was raised. A cancellation is not
  * an error and needs none. */
 static int note_traceback(lua_State *L) {
@@ -43,6 +60,7 @@ static int note_traceback(lua_State *L) {
   if (!traced_before(L, t)) {
     lua_settop(L, 2);
     traceback_push_running(L, 1, t);
+    add_cause(L);
     task_set_extra(L, 2, EXTRA_TRACE);
     lua_pushvalue(L, 1);
     task_set_extra(L, 2, EXTRA_ERROR);

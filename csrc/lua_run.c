@@ -140,16 +140,29 @@ static const struct wait_class waits_group = {.verb = "run",
                                               .describe = group_describe,
                                               .whom = group_whom};
 
+/* The error of fn. Above the main chunk nobody may catch it: a string begins
+ * as it was, and tells where it was raised; other values stay what they are. */
+static int raise_main(lua_State *L, struct task *main, bool told) {
+  if (!told || !main->co || lua_type(main->co, -1) != LUA_TSTRING)
+    return task_push_results(L, main);
+  lua_settop(L, 2);
+  task_observe(main);
+  lua_pushvalue(main->co, -1);
+  lua_xmove(main->co, L, 1);
+  task_push_origin(L, 2, main);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 /* The stack of run: 1 the group, 2 the main task. */
 static int run_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
   struct group *g = luaL_checkudata(L, 1, GROUP_CLASS);
   struct task *main = task_test(L, 2);
   bool stopped = group_stopped(main->rt, g);
   /* Cancelled from outside, the members have ended; now the wait does. */
   await_end_op(L, main->state == TASK_CANCELLED ? -ECANCELED : 0);
-  if (main->state == TASK_FAILED) return task_push_results(L, main);
+  if (main->state == TASK_FAILED) return raise_main(L, main, ctx);
   if (stopped) return 0;
   group_check_unobserved(L, g);
   if (main->state == TASK_CANCELLED)
@@ -163,7 +176,7 @@ static void main_ended(struct waiter *w) {
   if (g->main->state != TASK_ENDED) group_cancel(g);
 }
 
-static int run_fn(lua_State *L, struct task *me) {
+static int run_fn(lua_State *L, struct task *me, bool told) {
   struct runtime *rt = me->rt;
   int nargs = lua_gettop(L) - 1;
   struct group *g = lua_newuserdatauv(L, sizeof *g, 0);
@@ -175,7 +188,7 @@ static int run_fn(lua_State *L, struct task *me) {
   g->main_end.wake = main_ended;
   list_push(&g->main->watchers, &g->main_end.link);
   if (!rt->run_group) rt->run_group = g;
-  return group_wait(L, me, &waits_group, g, 0, run_k);
+  return group_wait(L, me, &waits_group, g, told, run_k);
 }
 
 static int run_rest_k(lua_State *L, int status, lua_KContext ctx) {
@@ -190,17 +203,26 @@ static int run_rest_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* run(fn, ...) -> fn's results; run() waits for what the main chunk spawned */
-static int l_run(lua_State *L) {
+static int run_any(lua_State *L, bool told) {
   bool all = lua_isnoneornil(L, 1);
   if (!all && !lua_isfunction(L, 1)) return luaL_typeerror(L, 1, "function");
   struct task *me = await_begin(L);
-  if (!all) return me->co ? nursery_run(L, me) : run_fn(L, me);
+  if (!all) return me->co ? nursery_run(L, me) : run_fn(L, me, told);
   if (me->co)
     return luaL_error(L, "run() without a function belongs in the main chunk");
   struct group *g = &me->rt->root_group;
   if (g->total == 0) return 0;
   me->rt->run_group = g;
   return group_wait(L, me, &waits_group, g, 0, run_rest_k);
+}
+
+static int l_run(lua_State *L) {
+  return run_any(L, true);
+}
+
+/* The same, but its error is raised as it was: for proa.testing. */
+static int l_run_plain(lua_State *L) {
+  return run_any(L, false);
 }
 
 /* stop(): the outermost run cancels its tasks and returns. */
@@ -218,8 +240,10 @@ static int l_stop(lua_State *L) {
 void open_run(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", group_gc}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"run", l_run}, {"stop", l_stop}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"run", l_run},
+                                       {"run_plain", l_run_plain},
+                                       {"stop", l_stop},
+                                       {NULL, NULL}};
   make_class(L, GROUP_CLASS, none, meta);
   add_functions(L, functions);
 }

@@ -189,6 +189,19 @@ void task_get_extra(lua_State *L, int idx, enum task_extra what) {
   lua_remove(L, -2);
 }
 
+void task_push_origin(lua_State *L, int idx, struct task *t) {
+  char label[128];
+  task_label(t, label, sizeof label);
+  lua_pushfstring(L, "\nraised in task %s", label);
+  task_get_extra(L, idx, EXTRA_TRACE);
+  if (lua_isstring(L, -1))
+    lua_pushfstring(L, ":\n%s", lua_tostring(L, -1));
+  else
+    lua_pushliteral(L, "");
+  lua_remove(L, -2);
+  lua_concat(L, 2);
+}
+
 /* -- ending -- */
 
 /* The error that unwound it is there, unless it was closed. */
@@ -203,11 +216,15 @@ static int push_cancelled(lua_State *L, struct task *t) {
   return push_fail(L, lua_tostring(L, -1), "CANCELLED");
 }
 
-int task_push_results(lua_State *L, struct task *t) {
-  assert(task_done(t));
+void task_observe(struct task *t) {
   t->observed = true;
   if (t->counted) t->group->unobserved--;
   t->counted = false;
+}
+
+int task_push_results(lua_State *L, struct task *t) {
+  assert(task_done(t));
+  task_observe(t);
   if (t->state == TASK_CANCELLED) return push_cancelled(L, t);
   if (!t->co) return luaL_error(L, NO_MEMORY);
   int n = lua_gettop(t->co);
@@ -240,17 +257,30 @@ static void whom_task(struct task *t, struct task_visitor *v) {
 static const struct wait_class waits_task = {
     .verb = "await task", .describe = describe_task, .whom = whom_task};
 
+/* 1 is the task. Its error may end the one that awaits it: whose it was is
+ * told then (lua_resume.c). */
+static int await_results(lua_State *L, struct task *t) {
+  struct task *me = t->rt->current;
+  if (t->state == TASK_FAILED && me && me->co) {
+    task_push(L, me);
+    lua_pushvalue(L, 1);
+    task_set_extra(L, -2, EXTRA_CAUSE);
+    lua_pop(L, 1);
+  }
+  return task_push_results(L, t);
+}
+
 static int await_task_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (await_end(L) == WAIT_TIMEOUT) return push_fail(L, "timed out", "TIMEOUT");
-  return task_push_results(L, check_task(L, 1));
+  return await_results(L, check_task(L, 1));
 }
 
 static int l_await(lua_State *L) {
   struct task *t = check_task(L, 1);
   uint64_t limit = opt_limit(L, 2);
-  if (task_done(t)) return task_push_results(L, t);
+  if (task_done(t)) return await_results(L, t);
   struct task *me = await_begin(L);
   if (me == t) return luaL_error(L, "a task cannot await itself");
   list_push(&t->watchers, &me->wait.waiter.link);

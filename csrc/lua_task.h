@@ -146,6 +146,7 @@ enum task_extra {
   EXTRA_CO = 1,
   EXTRA_TRACE, /* where its last error was raised, */
   EXTRA_ERROR, /* and that error */
+  EXTRA_CAUSE, /* the failed task that it awaited last */
   EXTRA_GROUP,
   EXTRA_LOCALS, /* lua_local.c */
   EXTRA_NAME
@@ -205,6 +206,11 @@ struct task *task_test(lua_State *L, int arg);
 static inline bool task_done(const struct task *t) {
   return t->state >= TASK_ENDED;
 }
+/* Somebody has seen how it ended. */
+void task_observe(struct task *t);
+/* Push "\nraised in task ...", with the traceback of its failure: what is
+ * added to a message. idx: the task's own. */
+void task_push_origin(lua_State *L, int idx, struct task *t);
 /* Push its results as t:await returns them; raises its error. */
 int task_push_results(lua_State *L, struct task *t);
 /* Make the coroutine of a task that was spawned without arguments; raises

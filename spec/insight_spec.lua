@@ -284,3 +284,56 @@ describe("a traceback of a task", function()
       reports[1].traceback)
   end)
 end)
+
+describe("an error that ends the program", function()
+  local function output_of(source)
+    return (helper.lua(source):gsub("[^%s<(:]*/([%w_]+%.lua)", "%1"))
+  end
+
+  helper.it_main("tells where it was raised, up to the main chunk", function()
+    local output = output_of [[
+      local proa = require "proa"
+      local function inner() error "broken" end
+      proa.run(function()
+        proa.spawn(function() inner() end):await()
+      end)
+    ]]
+    assert.match("program.lua:2: broken\n"
+      .. "raised in task #1 %(program.lua:3%):\nstack traceback:\n"
+      .. "\t%[C%]: in method 'await'\n"
+      .. "\tprogram.lua:4: in function <program.lua:3>\n"
+      .. "\tspawned at program.lua:3 by the main chunk\n"
+      .. "raised in task #2 %(program.lua:4%):\nstack traceback:\n"
+      .. "\t%[C%]: in function 'error'\n"
+      .. "\tprogram.lua:2: in .- 'inner'\n"
+      .. "\tprogram.lua:4: in function <program.lua:4>\n"
+      .. "\tspawned at program.lua:4 by task #1\n"
+      .. "\twhich was spawned at program.lua:3 by the main chunk\n", output)
+  end)
+
+  helper.it_main("is what it was when it is no string, or caught before",
+    function()
+      local output = output_of [[
+        local proa = require "proa"
+        local err = {}
+        local ok, raised = pcall(proa.run, function() error(err) end)
+        print(ok, rawequal(raised, err))
+        proa.run(function()
+          print(pcall(proa.run, function() error("inside", 0) end))
+          local task = proa.spawn(error, "awaited", 0)
+          print(pcall(task.await, task))
+        end)
+        print(select(2, pcall(proa.run, error, "first line", 0)):match "[^\n]*")
+      ]]
+      assert.match("^false\ttrue\nfalse\tinside\nfalse\tawaited\nfirst line\n", output)
+    end)
+
+  it("of a task that awaited another tells of both to on_error", function()
+    local reports = helper.catch_errors()
+    proa.spawn(function() proa.spawn(error, "deep", 0):await() end)
+    helper.wait_until(function() return #reports > 0 end)
+    assert.equal("deep", reports[1].err)
+    assert.match("in method 'await'.-\nraised in task #%d+ %(.-'error'\n\tspawned at",
+      reports[1].traceback)
+  end)
+end)

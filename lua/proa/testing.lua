@@ -77,7 +77,7 @@ local function inside(fn, world, given)
   local knobs = { alone = true, limit = limit }
   for name in pairs(knob_names) do knobs[name] = given[name] end
   core.sim.knobs(knobs)
-  local results = table.pack(pcall(core.run, fn, world))
+  local results = table.pack(pcall(core.run_plain, fn, world))
   if core.sim.state().ended then
     error(("testing.run: not over after %g simulated seconds\n%s"):format(limit,
       tostring(results[2])), 0)

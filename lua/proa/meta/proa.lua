@@ -27,7 +27,8 @@ local proa = {}
 
 --- Run a function as a task; ends when it and all that it spawned have ended,
 --- and what closes in the background is closed. An error in `fn` cancels the
---- rest, waits for it, and is raised. At the end it raises if a task has failed
+--- rest, waits for it, and is raised: a string then goes on with "raised in task
+--- ..." and a traceback (match its beginning). At the end it raises if a task has failed
 --- and nobody awaited it, unless there is an `on_error` handler. Inside a task
 --- it is a scope: the same for what `fn` spawns, and `fn` runs in that task.
 --- Without a function, in the
