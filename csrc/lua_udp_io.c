@@ -12,6 +12,7 @@
 
 #include "lua_buffer.h"
 #include "lua_net.h"
+#include "lua_op.h"
 #include "lua_select.h"
 #include "lua_udp.h"
 
@@ -311,44 +312,50 @@ static struct sends *push_sends(lua_State *L, struct udp *u, unsigned n) {
   return s;
 }
 
-/* The bytes at `data` to the address at `to` (0 or nil there: the peer). */
-static void add_send(lua_State *L, struct lua_udp *o, struct sends *s, int data,
-                     int to) {
-  struct address a;
-  size_t n;
-  struct buf *b = test_buffer(L, data) ? check_buffer(L, data) : NULL;
-  const char *bytes = b ? (char *)b->data : luaL_checklstring(L, data, &n);
-  if (b) n = b->len;
-  bool named = to && !lua_isnoneornil(L, to);
-  if (named) check_address_in(L, to, ADDRESS_CONNECT, o->u->family, &a);
-  struct op *op = udp_send_op(o->u, bytes, n, named ? &a : NULL);
-  if (!op) luaL_error(L, "not enough memory");
+static void add_send(struct sends *s, struct op *op) {
   op->sink = send_sink;
   op->owner = s;
   op->io.off = s->n;
   s->ops[s->n++] = op;
 }
 
+/* The bytes at `data` to the address at `to` (nil there: the peer). */
+static struct op *send_op(lua_State *L, struct lua_udp *o, int data, int to) {
+  struct address a;
+  size_t n;
+  struct buf *b = test_buffer(L, data) ? check_buffer(L, data) : NULL;
+  const char *bytes = b ? (char *)b->data : luaL_checklstring(L, data, &n);
+  if (b) n = b->len;
+  bool named = !lua_isnoneornil(L, to);
+  if (named) check_address_in(L, to, ADDRESS_CONNECT, o->u->family, &a);
+  struct op *op = udp_send_op(o->u, bytes, n, named ? &a : NULL);
+  if (!op) luaL_error(L, "not enough memory");
+  return op;
+}
+
 /* nil, "send 127.0.0.1:80: connection refused", code. The text of the address
- * that it was sent to at `to`, or none. */
-static int push_send_error(lua_State *L, const struct sends *s, int to) {
+ * that it was sent to at `to`, or nil there. */
+static int push_send_error(lua_State *L, int err, bool closed, int to) {
   const char *what = "send";
-  if (to && lua_type(L, to) == LUA_TSTRING)
+  if (lua_type(L, to) == LUA_TSTRING)
     what = lua_pushfstring(L, "send %s", lua_tostring(L, to));
-  if (!s->closed) return push_errno(L, what, s->err);
+  if (!closed) return push_errno(L, what, err);
   return push_fail(L, lua_pushfstring(L, "%s: the socket was closed", what),
                    "CLOSED");
 }
 
-/* The stack: 1 the socket, 2 the bytes, 3 the address, 4 the sends. */
+/* The stack: 1 the socket, 2 the bytes, 3 the address or nil. */
 static int send_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  struct sends *s = lua_touserdata(L, 4);
-  if (await_end(L) == WAIT_TIMEOUT)
+  struct op *op = (struct op *)ctx;
+  if (op_await_end(L, op) == WAIT_TIMEOUT)
     return push_fail(L, "send: timed out", "TIMEOUT");
-  if (s->err) return push_send_error(L, s, 3);
-  lua_pushinteger(L, (lua_Integer)ctx);
+  int32_t res = op->res;
+  bool closed = op->closed;
+  if (res >= 0) rt_get(L)->proactor.stats.bytes_out += (uint64_t)res;
+  op_await_free(L, op);
+  if (res < 0) return push_send_error(L, res, closed, 3);
+  lua_pushinteger(L, res);
   return 1;
 }
 
@@ -361,12 +368,7 @@ static int send_begin(lua_State *L, int to, int limit_arg) {
     lua_pushnil(L);
     lua_replace(L, 3);
   }
-  struct sends *s = push_sends(L, o->u, 1);
-  add_send(L, o, s, 2, 3);
-  lua_Integer n = (lua_Integer)s->ops[0]->io.len;
-  list_push(&s->waiters, &t->wait.waiter.link);
-  start_some(s);
-  return await_yield(L, t, &waits_send, s, until_ns, (lua_KContext)n, send_k);
+  return op_await(L, t, send_op(L, o, 2, 3), until_ns, send_k);
 }
 
 /* send(data[, timeout]) -> bytes */
@@ -422,7 +424,7 @@ static int batch_k(lua_State *L, int status, lua_KContext ctx) {
     push_fail(L, "send: timed out", "TIMEOUT");
   } else {
     push_parts(L, s->failed + 1);
-    push_send_error(L, s, lua_gettop(L));
+    push_send_error(L, s->err, s->closed, lua_gettop(L));
   }
   lua_pushinteger(L, s->sent);
   return 4;
@@ -441,7 +443,7 @@ static int l_send_batch(lua_State *L) {
   for (lua_Integer i = 1; i <= n; i++) {
     push_parts(L, i);
     check_parts(L, i);
-    add_send(L, o, s, lua_gettop(L) - 1, lua_gettop(L));
+    add_send(s, send_op(L, o, lua_gettop(L) - 1, lua_gettop(L)));
     lua_settop(L, 4);
   }
   if (n == 0) {
