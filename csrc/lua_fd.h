@@ -30,8 +30,8 @@ int push_fd(lua_State *L, struct proactor *p, int fd, bool owned);
 int check_fileno(lua_State *L, int arg);
 
 /* Push what a real descriptor is: a stream (a connected socket, a pipe), a
- * listener, a socket of datagrams, a file, else an fd object, which owns it. -errno:
- * nothing pushed; it is closed or the caller's, as *taken tells. */
+ * listener, a socket of datagrams, a file, else an fd object, which owns it.
+ * -errno: nothing pushed; it is closed or the caller's, as *taken tells. */
 int push_object(lua_State *L, struct proactor *p, int fd, bool *taken);
 
 /* Push an object for each of n new descriptors; n, or nil, message, code. They
