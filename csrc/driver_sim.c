@@ -21,6 +21,7 @@
 
 #include "driver.h"
 #include "fault.h"
+#include "sim_fs.h"
 #include "sim_outside.h"
 
 enum {
@@ -513,6 +514,10 @@ static void sim_cancel(struct driver *d, struct op *op) {
 }
 
 static int sim_attach(struct driver *d, struct handle *h) {
+  if (sim_is_file(h->fd)) {
+    h->kind = HANDLE_FILE;
+    return sim_file_find(&sim_of(d)->net, h->fd) ? 0 : -EBADF;
+  }
   if (sim_owns_fd(h->fd)) {
     h->kind = HANDLE_SOCKET;
     return sim_sock_find(&sim_of(d)->net, h->fd) ? 0 : -EBADF;

@@ -12,7 +12,7 @@
 #include "errname.h"
 #include "lua_nested.h"
 #include "lua_net.h"
-#include "sim_net.h"
+#include "sim_fs.h"
 
 /* The world of the runtime; raises when it is the real one. */
 static struct sim_net *check_net(lua_State *L) {
@@ -85,6 +85,8 @@ static bool set_knob(lua_State *L, const char *key, struct sim_knobs *k,
     k->errors = knob_count(L, key, 0);
   else if (strcmp(key, "limit") == 0)
     k->end_ns = ns_after(now_ns, knob_ns(L, key));
+  else if (strcmp(key, "files") == 0)
+    k->files = lua_toboolean(L, -1);
   else if (strcmp(key, "alone") == 0)
     k->alone = lua_toboolean(L, -1);
   else if (strcmp(key, "trace") == 0)
@@ -114,11 +116,12 @@ static void set_count(lua_State *L, const char *key, uint64_t n) {
   lua_setfield(L, -2, key);
 }
 
-/* state() -> { sockets =, results =, hash =, ended = } */
+/* state() -> { sockets =, files =, results =, hash =, ended = } */
 static int l_state(lua_State *L) {
   struct sim_net *net = check_net(L);
   lua_createtable(L, 0, 4);
   set_count(L, "sockets", net->sock_n);
+  set_count(L, "files", sim_fs_open_files(net->fs));
   set_count(L, "results", net->results);
   set_count(L, "hash", net->hash);
   lua_pushboolean(L, net->ended);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "sim_fs.h"
 
 static const struct sim_knobs knobs_default = {
     .chaos = 1,
@@ -92,6 +93,8 @@ void sim_net_deinit(struct sim_net *net) {
   for (uint32_t i = 0; i < net->sock_cap; i++)
     if (net->socks[i]) sim_close(net->socks[i]);
   assert(net->sock_n == 0);
+  sim_fs_free(net->fs);
+  net->fs = NULL;
   sim_heal(net, NULL);
   sim_rules_clear(net);
   heap_deinit(&net->events);

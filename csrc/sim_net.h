@@ -7,9 +7,8 @@
  * ops: who waits for a socket leaves a struct sim_waiter there.
  * sim_net.c: the world, connections. sim_name.c: names. sim_path.c: those that
  * are paths. sim_sock.c: bytes and options. sim_wire.c: what is on its way.
- * sim_dgram.c: datagrams. sim_fault.c: what fails. sim_sys.c: all as a sys.h
- * table.
- * Next: driver_sim.c, which uses it.
+ * sim_dgram.c: datagrams. sim_fault.c: what fails. sim_fs.h: files. sim_sys.c:
+ * all as a sys.h table. Next: driver_sim.c, which uses it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_SIM_NET_H
@@ -21,6 +20,8 @@
 #include "sys.h"
 
 struct driver;
+struct sim_fs;
+struct sim_node;
 
 enum {
   SIM_FD_BASE = 1 << 20,
@@ -43,8 +44,9 @@ struct sim_knobs {
   uint32_t loss;   /* of 65536 packets */
   unsigned errors; /* an op fails once in so many times; 0: never */
   uint64_t end_ns; /* the time at which it is stuck, whatever goes on */
+  bool files;      /* paths are those of the world (sim_fs.h), not real */
   bool alone;      /* nothing real will ever wake it: when nothing can
-                      happen any more, it is stuck (driver.h) */
+                           happen any more, it is stuck (driver.h) */
   bool trace;      /* every result to stderr */
 };
 
@@ -102,9 +104,10 @@ struct sim_sock {
   int path_fd;                  /* O_PATH, of its own path; or -1 */
   dev_t path_dev;               /* ... which file that is */
   ino_t path_ino;
-  unsigned mode;       /* that its path is made with */
-  struct list waiters; /* struct sim_waiter */
-  int error;           /* pending, as SO_ERROR; positive */
+  struct sim_node *path_node; /* the same, in the world's own files */
+  unsigned mode;              /* that its path is made with */
+  struct list waiters;        /* struct sim_waiter */
+  int error;                  /* pending, as SO_ERROR; positive */
 
   /* LISTENING */
   struct list pending;  /* struct sim_sock.link: to be accepted */
@@ -154,6 +157,7 @@ struct sim_net {
   uint32_t sock_cap, sock_n, free_from; /* below free_from none is free */
   uint16_t port_next;
   uint16_t *port_uses;    /* by port */
+  struct sim_fs *fs;      /* its files, once asked for */
   struct list partitions; /* sim_wire.c */
   struct list rules;      /* sim_fault.c */
   bool ended;             /* end_ns has come */

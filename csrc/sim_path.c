@@ -5,13 +5,15 @@
  * system decides who may make, see and remove it, and other programs meet it.
  * Who is bound to it is known by device and inode; an O_PATH descriptor keeps
  * that number from being given to another file, as the kernel's sockets do.
+ * Where the world has files of its own it is one of those, and the socket
+ * knows its node.
  *
  * SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "sim_net.h"
+#include "sim_fs.h"
 
 /* Remember which file it is. */
 static int path_hold(struct sim_sock *k, const char *path) {
@@ -29,8 +31,33 @@ static int path_hold(struct sim_sock *k, const char *path) {
   return 0;
 }
 
+static int make_own(struct sim_sock *k, const char *path) {
+  struct sim_place p;
+  struct sim_fs *fs = sim_fs_of(k->net);
+  int r = fs ? sim_walk(fs, NULL, path, false, &p) : -ENOMEM;
+  if (r < 0) return r;
+  if (p.node) return -EADDRINUSE;
+  r = sim_make(fs, &p, S_IFSOCK | (k->mode & 0777), &k->path_node);
+  if (r == 0) k->path_node->opens++;
+  return r;
+}
+
+static int find_own(struct sim_net *net, const char *path,
+                    struct sim_sock **found) {
+  struct sim_node *node;
+  struct sim_fs *fs = sim_fs_of(net);
+  int r = fs ? sim_find(fs, NULL, path, true, &node) : -ENOMEM;
+  if (r < 0) return -r;
+  list_each(&net->bound, l) {
+    struct sim_sock *k = container_of(l, struct sim_sock, bound);
+    if (k->path_node == node) *found = k;
+  }
+  return *found ? 0 : ECONNREFUSED;
+}
+
 int sim_path_make(struct sim_sock *k) {
   const char *path = k->local.at.un.sun_path;
+  if (k->net->knobs.files) return make_own(k, path);
   if (mknod(path, S_IFSOCK | (k->mode & 0777), 0) < 0)
     return errno == EEXIST ? -EADDRINUSE : -errno;
   int r = path_hold(k, path);
@@ -39,6 +66,12 @@ int sim_path_make(struct sim_sock *k) {
 }
 
 void sim_path_drop(struct sim_sock *k) {
+  struct sim_node *node = k->path_node;
+  k->path_node = NULL;
+  if (node) {
+    node->opens--;
+    sim_node_drop(k->net->fs, node);
+  }
   if (k->path_fd >= 0) close(k->path_fd);
   k->path_fd = -1;
 }
@@ -48,6 +81,7 @@ int sim_path_find(struct sim_net *net, const struct address *to,
                   struct sim_sock **found) {
   struct stat st;
   const char *path = to->at.un.sun_path;
+  if (net->knobs.files) return find_own(net, path, found);
   if (stat(path, &st) < 0) return errno;
   if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0) return errno;
   list_each(&net->bound, l) {

@@ -66,7 +66,7 @@ end
 
 -- -- running --
 
-local run_keys = { seed = true, limit = true, buffers = true,
+local run_keys = { seed = true, limit = true, files = true, buffers = true,
   buffer_size = true }
 for name in pairs(knob_names) do run_keys[name] = true end
 
@@ -74,7 +74,7 @@ local LIMIT = 3600
 
 local function inside(fn, world, given)
   local limit = given.limit or LIMIT
-  local knobs = { alone = true, limit = limit }
+  local knobs = { alone = true, limit = limit, files = given.files ~= false }
   for name in pairs(knob_names) do knobs[name] = given[name] end
   core.sim.knobs(knobs)
   local results = table.pack(pcall(core.run_plain, fn, world))
@@ -95,6 +95,7 @@ local function check_run(fn, given, who)
   options.integer(who, "buffers", given.buffers, 1, 32768, 3)
   options.integer(who, "buffer_size", given.buffer_size, 1, 16 << 20, 3)
   options.typed(who, "limit", given.limit, "number", 3)
+  options.typed(who, "files", given.files, "boolean", 3)
 end
 
 local function run(fn, given)

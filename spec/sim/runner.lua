@@ -40,8 +40,12 @@ local function left()
       lines[#lines + 1] = ("%s: %d"):format(name, stats[name])
     end
   end
-  local sockets = core.sim.state().sockets
-  if sockets ~= 0 then lines[#lines + 1] = "sockets: " .. sockets end
+  local state = core.sim.state()
+  for _, name in ipairs { "sockets", "files" } do
+    if state[name] ~= 0 then
+      lines[#lines + 1] = ("open %s: %d"):format(name, state[name])
+    end
+  end
   for _, record in ipairs(stats.tasks ~= 0 and proa.tasks() or {}) do
     lines[#lines + 1] = tostring(record.task) .. "\n" .. record.traceback
   end
@@ -64,7 +68,7 @@ end
 local function roll(rng, tolerant)
   local chaos = rng:pick { 0, 1, 1, 1, 2, 4, 8 }
   local knobs = {
-    chaos = chaos, alone = true,
+    chaos = chaos, alone = true, files = true,
     delay = rng:pick { 0, 0.00002, 0.0002, 0.0002, 0.002, 0.05 },
     socket_buffer = rng:pick { 256, 1024, 4096, 65536, 65536 },
     completions = rng:pick { 1, 2, 3, 8, 1024, 1024 },

@@ -1,6 +1,6 @@
 ---@meta _
 -- Tests in a simulated world.
--- It is made of a seed: a network in memory whose delays, orders and short
+-- It is made of a seed: a network and files in memory whose delays, orders and short
 -- reads follow from it, and a clock that jumps to the next thing that happens
 -- when every task waits. What goes wrong with one seed goes wrong each time.
 -- Nothing in it depends on the driver that the process uses, which stands
@@ -34,6 +34,9 @@ function testing.run(fn, given) end
 ---  late; more: more often
 ---@field delay? number most seconds between steps of an operation; default
 ---  0.0002
+---@field files? boolean true, the default: proa.fs and Unix socket paths are
+---  in memory, begin with an empty /tmp, and are gone afterwards; no
+---  permissions, FIFOs, devices or watches. false: the real ones
 ---@field socket_buffer? integer bytes of a new socket's buffers; default 65536
 ---@field sockets? integer open at once, then EMFILE; default 65536
 ---@field completions? integer results that the loop gets at once
