@@ -153,11 +153,14 @@ int sim_sys_lstat(struct sys *s, const char *path, struct stat *st) {
   return l.fs ? own_lstat(&l, path, st) : sys_posix.lstat(s, path, st);
 }
 
+/* Where the real ones differ from those with `at`, so does this. */
 int sim_sys_chmod(struct sys *s, const char *path, unsigned mode) {
+  if (!net_of(s)->knobs.files) return sys_posix.chmod(s, path, mode);
   return sim_sys_chmod_at(s, AT_FDCWD, path, mode);
 }
 
 int sim_sys_unlink(struct sys *s, const char *path) {
+  if (!net_of(s)->knobs.files) return sys_posix.unlink(s, path);
   return sim_sys_unlink_at(s, AT_FDCWD, path, 0);
 }
 
@@ -251,9 +254,7 @@ int sim_sys_chmod_at(struct sys *s, int at, const char *path, unsigned mode) {
   struct sim_node *node;
   int r = look(s, at, path, &l);
   if (r < 0) return r;
-  if (!l.fs)
-    return at == AT_FDCWD ? sys_posix.chmod(s, path, mode)
-                          : sys_posix.chmod_at(s, at, path, mode);
+  if (!l.fs) return sys_posix.chmod_at(s, at, path, mode);
   r = sim_find(l.fs, l.at, path, true, &node);
   if (r == 0) change_mode(s, node, mode);
   return r;
