@@ -186,6 +186,49 @@ describe("a scope in a <close> variable", function()
   end)
 end)
 
+-- In processes of their own: a test's deadline is a timer that can still fire.
+describe("a scope in the main chunk", function()
+  it_main("that can never end is a deadlock, and leaves nothing", function()
+    local output, status = helper.lua [[
+      local proa = require "proa"
+      local function forever() proa.future():await() end
+      print(pcall(proa.scope, function(s) s:spawn(forever):name "stuck" end))
+      print(pcall(function()
+        local s <close> = proa.scope()
+        s:spawn(forever)
+      end))
+      print(#proa.tasks(), proa.scope(function() return "usable" end))
+    ]]
+    assert.equal(0, status, output)
+    local _, count = output:gsub("false\t[^\n]*deadlock: every task waits", "")
+    assert.equal(2, count)
+    assert.match('task #%d+ "stuck" %(.-program.lua:3%)', output)
+    assert.match("\n0\tusable\n$", output)
+  end)
+
+  it_main("that is interrupted ends its tasks first", function()
+    if helper.driver == "sim" then return end -- its clock would not wait
+    local output, status = helper.lua [[
+      local proa = require "proa"
+      proa.spawn(function()
+        proa.sleep(0.05)
+        local _ <close> = io.popen "kill -INT $PPID"
+        proa.sleep(60)
+      end)
+      print(pcall(proa.scope, function(s)
+        s:spawn(function()
+          local _ <close> = proa.defer(function() print "cleaned up" end)
+          proa.sleep(60)
+        end)
+        proa.sleep(60)
+      end))
+      os.exit(true, false)
+    ]]
+    assert.equal(0, status, output)
+    assert.match("cleaned up\nfalse\t[^\n]*interrupted!", output)
+  end)
+end)
+
 describe("run inside a task", function()
   it("is a scope: its function runs in the same task", function()
     local me = proa.current()

@@ -144,6 +144,36 @@ describe("deadline", function()
   end)
 end)
 
+describe("timeouts and deadlines", function()
+  it("nest in each other, and the one that is over first ends its own", function()
+    local soon, late = proa.now() + 0.001, proa.now() + 3600
+    local function inner_over()
+      return select(3, proa.deadline(soon, proa.sleep, 3600))
+    end
+    assert.equal("TIMEOUT", (proa.timeout(3600, inner_over)))
+    assert.equal("TIMEOUT", (proa.deadline(late, inner_over)))
+    local after = false
+    assert.same(TIMED_OUT, table.pack(proa.timeout(0.001, function()
+      proa.deadline(late, proa.timeout, 3600, proa.sleep, 3600)
+      after = true
+    end)))
+    assert.is_false(after)
+  end)
+
+  it("nest as functions and as <close> variables", function()
+    local limit
+    assert.same(TIMED_OUT, table.pack(proa.timeout(0.001, function()
+      limit = proa.timeout(3600)
+      local _ <close> = limit
+      proa.sleep(3600)
+    end)))
+    assert.is_false(limit.expired)
+    local outer <close> = proa.timeout(3600)
+    assert.same(TIMED_OUT, table.pack(proa.timeout(0.001, proa.sleep, 3600)))
+    assert.is_false(outer.expired)
+  end)
+end)
+
 describe("sleep", function()
   it("sleeps at least as long as it is told", function()
     local start = proa.now()
