@@ -177,6 +177,42 @@ describe("socket.tcp", function()
     server:close()
   end)
 
+  it("connects in steps with a limit of zero", function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local client = socket.tcp()
+    client:settimeout(0)
+    local ok, message = client:connect("127.0.0.1", port)
+    if not ok then
+      assert.equal("timeout", message)
+      local _, w = socket.select(nil, { client }, 5)
+      assert.equal(client, w[1])
+      assert.equal(1, client:connect("127.0.0.1", port))
+    end
+    assert.same({ nil, "already connected" },
+      { client:connect("127.0.0.1", port) })
+    assert.equal(5, client:send "hello")
+    local peer = assert(server:accept())
+    assert.equal("hello", peer:receive(5))
+    for _, object in ipairs { client, peer, server } do object:close() end
+    -- nobody is there by now
+    proa.sleep(0.01)
+    client = socket.tcp()
+    client:settimeout(0)
+    ok, message = client:connect("127.0.0.1", port)
+    if message == "timeout" then
+      assert.equal(client, select(2, socket.select(nil, { client }, 5))[1])
+      ok, message = client:connect("127.0.0.1", port)
+    end
+    assert.is_nil(ok)
+    assert.equal("connection refused", message)
+    -- given up
+    client = socket.tcp()
+    client:settimeout(0)
+    client:connect("127.0.0.1", port)
+    client:close()
+  end)
+
   it_on("knows its options", function(client)
     assert.equal(1, client:setoption("tcp-nodelay", true))
     assert.is_true(client:getoption "tcp-nodelay")
@@ -355,6 +391,38 @@ describe("the rest of proa.socket", function()
     for _, client in ipairs(clients) do client:await() end
     serving:await()
     server:close()
+  end)
+
+  it("is what LuaSocket's own modules work with", function()
+    if not package.searchpath("socket.http", package.path) then
+      return pending "LuaSocket is not installed"
+    end
+    local output, status = helper.lua [[
+      local proa = require "proa"
+      require "proa.socket".install()
+      local http = require "socket.http"
+      proa.run(function()
+        local listener = assert(proa.net.listen "127.0.0.1:0")
+        proa.spawn(listener.serve, listener, function(conn)
+          local path = conn:read "l":match "^GET /(%S+)"
+          repeat local line = conn:read "l" until line:gsub("\r", "") == ""
+          conn:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+          conn:write(("%x\r\n%s\r\n0\r\n\r\n"):format(#path, path))
+        end)
+        local tasks = {}
+        for i = 1, 20 do
+          tasks[i] = proa.spawn(http.request,
+            ("http://%s/page%d"):format(listener:address(), i))
+        end
+        for i, task in ipairs(tasks) do
+          local body, code = task:await()
+          assert(body == "page" .. i and code == 200)
+        end
+        listener:close()
+        print "all"
+      end)]]
+    assert.equal("all\n", output)
+    assert.equal(0, status)
   end)
 
   it("is what require gives after install", function()

@@ -2,9 +2,9 @@
 -- Every call that would block awaits instead; other tasks run meanwhile. Errors
 -- are LuaSocket's texts ("timeout", "closed"), with partial results. install()
 -- makes it what `require "socket"` gives.
--- Not there: connecting in steps with a limit of zero, binding a client, names
--- of addresses (dns.tohostname), and LuaSocket's own modules above (socket.http,
--- ltn12 ...), which work with this one where they are installed.
+-- Not there: binding a client, names of addresses (dns.tohostname), and
+-- LuaSocket's own modules above (socket.http, ltn12 ...), which work with this
+-- one where they are installed.
 -- SPDX-License-Identifier: MIT
 
 local common = require "proa.socket.common"

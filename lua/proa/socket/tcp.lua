@@ -7,6 +7,7 @@
 
 local common = require "proa.socket.common"
 local core = require "proa.core"
+local dial = require "proa.socket.dial"
 local net = require "proa.net"
 
 local tcp = {}
@@ -75,10 +76,30 @@ local function addresses(self, host, port)
   return list, message, code
 end
 
+--- A connect that was begun with a limit of zero has perhaps ended.
+local function finish(self)
+  local conn, text = dial.finish(self.dialing)
+  if text == "timeout" then return nil, text end
+  self.dialing = nil
+  if not conn then return nil, text end
+  self:attach(conn)
+  return 1
+end
+
+local function begin(self, host, port)
+  local text
+  self.dialing, text = dial.begin(host, port, self.family)
+  if not self.dialing then return nil, text end
+  core.sleep(0) -- on this machine it is often there at once
+  return finish(self)
+end
+
 function tcp:connect(host, port)
   common.check_host(host, port, "connect")
   if self.conn then return nil, "already connected" end
   if self.listener then return nil, "operation not supported" end
+  if self.dialing then return finish(self) end
+  if common.limit(self) == 0 then return begin(self, host, port) end
   local to, message, code = addresses(self, host, port)
   local conn
   if to then
@@ -197,8 +218,10 @@ end
 
 --- receive([pattern[, prefix]]): "*l", "*a" or a number of bytes.
 function tcp:receive(pattern, prefix)
+  if self.dialing then finish(self) end
   local conn = self.conn
   prefix = prefix and tostring(prefix) or ""
+  if self.dialing then return nil, "timeout", prefix end
   if not conn then return nil, "closed", prefix end
   local opts = options_of(self)
   if type(pattern) == "number" then
@@ -233,7 +256,9 @@ function tcp:send(data, i, j)
   i, j = i or 1, j or -1
   if i < 0 then i = math.max(1, #data + i + 1) elseif i == 0 then i = 1 end
   if j < 0 then j = #data + j + 1 else j = math.min(j, #data) end
+  if self.dialing then finish(self) end
   local conn, last = self.conn, i - 1
+  if self.dialing then return nil, "timeout", last end
   if not conn then return nil, "closed", last end
   local until_ = self.total and core.now() + self.total
   options_of(self)
@@ -267,6 +292,8 @@ function tcp:close()
   if self.conn then self.conn:close() end
   if self.listener then self.listener:close() end
   if self.held then self.held:close() end
+  if self.dialing then dial.give_up(self.dialing) end
+  self.dialing = nil
   self.conn, self.listener, self.held = nil, nil, nil
   self.kind = "closed"
   return 1
@@ -308,11 +335,13 @@ end
 
 --- Wait until a receive or an accept would not wait.
 function tcp:wait_readable()
+  if self.dialing then dial.wait(self.dialing) finish(self) end
   if self.held or not (self.conn or self.listener) then return end
   if self.conn then self.conn:peek() else self.held = self.listener:accept() end
 end
 
 function tcp:wait_writable()
+  if self.dialing then dial.wait(self.dialing) return end
   if self.conn then self.conn:write "" end
 end
 
