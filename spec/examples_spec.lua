@@ -73,6 +73,33 @@ describe("the example", function()
       .. "function <.->\n\tspawned at", explained "hog")
   end)
 
+  helper.it_main("run_commands prints the output of ten in order", function()
+    local output, status = run "run_commands"
+    local function steady(text) return (text:gsub("took [^\n]*", "took")) end
+    assert.equal(steady(promised "run_commands"), steady(output))
+    assert.equal(0, status)
+  end)
+
+  helper.it("supervisor starts again, and stops when it is told to", function()
+    local p <close> = assert(proa.process.spawn { helper.interpreter(),
+      "examples/supervisor.lua", stdout = "pipe",
+      env = { PROA_DRIVER = helper.driver } })
+    local output = p.stdout:read_until "given up" .. "given up"
+    p:kill "TERM"
+    assert.equal(promised "supervisor", output .. p.stdout:read "a")
+    assert.is_true(p:wait().ok)
+  end)
+
+  helper.it("supervisor kills who does not go, with what they started", function()
+    local p <close> = assert(proa.process.spawn { helper.interpreter(),
+      "examples/supervisor.lua", "trap '' TERM; echo u''p; sleep 100",
+      stdout = "pipe", env = { PROA_DRIVER = helper.driver } })
+    p.stdout:read_until "up\n"
+    p:kill "INT"
+    assert.match("killed by KILL\n$", p.stdout:read "a")
+    assert.is_true(p:wait().ok)
+  end)
+
   helper.it_main("three_ways draws who waited when", function()
     local output, status = run "three_ways"
     assert.equal(0, status)
