@@ -19,7 +19,8 @@
 ---@field sync proa.sync
 local proa = {}
 
----@alias proa.awaitable proa.task|proa.future|proa.listener|proa.between_tasks
+---@alias proa.awaitable proa.task|proa.future|proa.from_outside|proa.between_tasks
+---@alias proa.from_outside proa.listener|proa.datagram|proa.process|proa.signals
 ---@alias proa.between_tasks proa.channel|proa.sending|proa.subscription|proa.lock
 ---@alias proa.lock proa.mutex|proa.semaphore|proa.event|proa.waitgroup|proa.limiter
 
