@@ -17,22 +17,22 @@
 
 #define NURSERY_CLASS "proa.scope"
 
+/* User value 1: the first child that failed, or with collect a list of all. */
 struct nursery {
-  struct scope_object object;
-  struct group group;
-  struct list room; /* struct task.wait.waiter: s:spawn until others end */
-  unsigned limit;   /* of children that run at once; 0: none */
-  unsigned running, promised; /* children; places of spawners that were woken */
-  unsigned failed;            /* children */
-  bool collect;               /* failures, instead of cancelling */
-  bool cut;   /* a cancellation from outside ended the members */
-  bool ended; /* takes no tasks any more */
+  struct scope_object object; /* the body */
+  struct group group;         /* the members: children and others */
+  struct list room;  /* struct task.wait.waiter: s:spawn until others end */
+  unsigned limit;    /* of children that run at once; 0: none */
+  unsigned running;  /* children */
+  unsigned promised; /* places: their spawners were woken */
+  unsigned failed;   /* children */
+  bool collect;      /* failures, instead of cancelling */
+  bool cut;          /* a cancellation from outside ended the members */
+  bool ended;        /* takes no tasks any more */
 };
 
 /* How the body ended. */
 enum ending { BODY_RETURNED, BODY_RAISED, BODY_CANCELLED };
-
-/* User value 1: the first child that failed, or with collect a list of all. */
 
 static struct nursery *check_nursery(lua_State *L) {
   return luaL_checkudata(L, 1, NURSERY_CLASS);
@@ -80,7 +80,9 @@ void nursery_abandon(struct scope *s, struct runtime *rt, struct group *heir) {
   struct nursery *n = container_of(s, struct nursery, object.scope);
   s->cancelled = true;
   group_disband(rt, &n->group, heir);
-  if (!rt->closed) end(n);
+  if (rt->closed) return;
+  end(n);
+  waiter_wake_all(&n->group.waiters); /* who closes it by hand */
 }
 
 /* -- failures -- */

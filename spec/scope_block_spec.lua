@@ -172,6 +172,23 @@ describe("a scope in a <close> variable", function()
     end)
   end)
 
+  it("that is given up lets go of who closes it by hand", function()
+    local s
+    local co = coroutine.create(function()
+      local mine <close> = proa.scope()
+      s = mine
+      s:spawn(proa.sleep, 3600)
+      coroutine.yield()
+    end)
+    coroutine.resume(co)
+    local closer = proa.spawn(s.close, s)
+    helper.turns()
+    assert.same({ "waiting", "scope" }, { closer:status() })
+    coroutine.close(co)
+    closer:await()
+    assert.equal("proa.scope (ended)", tostring(s))
+  end)
+
   it("is given up when its coroutine is closed", function()
     local seen = {}
     local co = coroutine.create(function()
