@@ -83,10 +83,7 @@ static void hand_out(lua_State *L, struct lua_log *o, struct log_entry *e) {
   lua_pushcfunction(L, call);
   lua_rawgeti(L, LUA_REGISTRYINDEX, o->fn_ref);
   lua_pushlightuserdata(L, e);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
-  const char *text = luaL_tolstring(L, -1, NULL);
-  lua_writestringerror("proa: error in on_log: %s\n", text);
-  lua_pop(L, 2);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) peek_tell_error(L, "on_log");
 }
 
 /* The function may log in its turn: that is for the next time. */

@@ -46,11 +46,13 @@ void peek_ask(struct runtime *rt, enum peek_what what) {
 
 /* -- answering -- */
 
-static void tell_error(lua_State *L, const char *what) {
-  const char *text = luaL_tolstring(L, -1, NULL);
+/* The error on top, which is taken. Nothing here may raise, so an object's
+ * __tostring is not asked. */
+void peek_tell_error(lua_State *L, const char *what) {
+  const char *text = lua_tostring(L, -1);
   lua_writestringerror("proa: error in %s: ", what);
-  lua_writestringerror("%s\n", text);
-  lua_pop(L, 2);
+  lua_writestringerror("%s\n", text ? text : luaL_typename(L, -1));
+  lua_pop(L, 1);
 }
 
 void peek_answer(lua_State *L, struct runtime *rt) {
@@ -59,7 +61,7 @@ void peek_answer(lua_State *L, struct runtime *rt) {
   if (!lua_checkstack(L, LUA_MINSTACK)) return;
   if ((asked & PEEK_DUMP) && rt->peek.dump_ref != LUA_NOREF) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->peek.dump_ref);
-    if (lua_pcall(L, 0, 0, 0) != LUA_OK) tell_error(L, "dump");
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) peek_tell_error(L, "dump");
   }
   if (asked & PEEK_HOG) watchdog_answer(L, rt);
 }

@@ -33,6 +33,8 @@ void peek_init(struct runtime *rt);
 void peek_ask(struct runtime *rt, enum peek_what what);
 /* Answer what was asked; errors are printed. */
 void peek_answer(lua_State *L, struct runtime *rt);
+/* Print the error on top, and take it. */
+void peek_tell_error(lua_State *L, const char *what);
 /* No handler of ours remains. */
 void peek_close(struct runtime *rt);
 

@@ -127,9 +127,9 @@ static bool find_field(lua_State *L, int idx) {
   return false;
 }
 
-/* The function on top (taken) in a loaded module: its name is pushed, true. */
+/* The function at fn in the table on top (taken), which is called `module`:
+ * its name is pushed, true. */
 static bool find_in(lua_State *L, int fn, const char *module) {
-  lua_getfield(L, -1, module);
   if (!find_field(L, fn)) {
     lua_pop(L, 1);
     return false;
@@ -139,23 +139,50 @@ static bool find_in(lua_State *L, int fn, const char *module) {
   return true;
 }
 
-/* proa's public modules first: the core has the same functions. */
+static bool is_core(const char *name) {
+  return strcmp(name, "proa.core") == 0;
+}
+
+/* The tables that the table on top (taken) holds, by their name behind the
+ * prefix. The core has what is public elsewhere. */
+static bool find_in_each(lua_State *L, int fn, const char *prefix) {
+  int all = lua_gettop(L);
+  bool found = false;
+  lua_pushnil(L);
+  while (!found && lua_istable(L, all) && lua_next(L, all)) {
+    const char *name =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    if (name && lua_istable(L, -1) && !is_core(name)) {
+      lua_pushfstring(L, "%s%s", prefix, name);
+      lua_insert(L, -2);
+      found = find_in(L, fn, lua_tostring(L, -2));
+      if (!found) lua_pop(L, 1);
+    } else {
+      lua_pop(L, 1);
+    }
+  }
+  if (!found) lua_settop(L, all - 1);
+  return found;
+}
+
+/* The function on top (taken): its public name is pushed, true. proa's own
+ * first, then what other modules hold. */
 static bool push_global_name(lua_State *L) {
-  static const char *const first[] = {"proa", "_G", "proa.net", NULL};
+  static const char *const first[] = {"proa", "_G", NULL};
   int fn = lua_gettop(L);
   bool found = false;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (int i = 0; first[i] && !found; i++) found = find_in(L, fn, first[i]);
-  if (!found) lua_pushnil(L);
-  while (!found && lua_next(L, fn + 1)) {
-    const char *name =
-        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    lua_pop(L, 1);
-    if (name && strcmp(name, "proa.core") != 0) {
-      lua_pushvalue(L, fn + 1);
-      found = find_in(L, fn, name);
-      if (!found) lua_settop(L, fn + 2);
-    }
+  for (int i = 0; first[i] && !found; i++) {
+    lua_getfield(L, fn + 1, first[i]);
+    found = find_in(L, fn, first[i]);
+  }
+  if (!found) {
+    lua_getfield(L, fn + 1, "proa");
+    found = find_in_each(L, fn, "proa.");
+  }
+  if (!found) {
+    lua_pushvalue(L, fn + 1);
+    found = find_in_each(L, fn, "");
   }
   if (found) lua_replace(L, fn);
   lua_settop(L, found ? fn : fn - 1);

@@ -216,11 +216,7 @@ void watchdog_answer(lua_State *L, struct runtime *rt) {
   lua_pushcfunction(L, report);
   lua_pushlightuserdata(L, w);
   lua_pushlightuserdata(L, t);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
-    const char *text = luaL_tolstring(L, -1, NULL);
-    lua_writestringerror("proa: error in watchdog: %s\n", text);
-    lua_pop(L, 2);
-  }
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) peek_tell_error(L, "watchdog");
   atomic_store(&w->asked, 0);
 }
 

@@ -39,9 +39,9 @@ local proa = require "proa"
 
 -- What somebody types in another window: kill -QUIT <pid>.
 local function ask_from_outside()
-  local shell <close> = io.popen "sleep 0.3; kill -QUIT $PPID"
-  proa.sleep(1)
-  return shell
+  local shell <close> = assert(proa.process.spawn { "sh", "-c",
+    "sleep 0.3; kill -QUIT $PPID" })
+  shell:wait()
 end
 
 local stuck = {}

@@ -69,6 +69,11 @@ describe("dump", function()
     task:cancel()
   end)
 
+  it("refuses what is no file", function()
+    assert.match("dump: a file expected, got string",
+      helper.error_of(proa.dump, "tasks.txt"))
+  end)
+
   it_main("goes to stderr, from the main chunk as well", function()
     local output = output_of "require 'proa'.dump()"
     assert.match("^proa: 0 tasks, .-\nmain chunk +running\n", output)

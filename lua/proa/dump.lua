@@ -141,8 +141,10 @@ end
 --- Print it.
 ---@param file? { write: function } default: io.stderr
 function dump.print(file)
-  file = file or io.stderr
-  file:write(dump.text())
+  if file ~= nil and type(file) ~= "table" and type(file) ~= "userdata" then
+    error(("dump: a file expected, got %s"):format(type(file)), 2)
+  end
+  (file or io.stderr):write(dump.text())
 end
 
 core.dumper(function() dump.print() end)
