@@ -12,8 +12,8 @@
 
 #include "lua_core.h"
 #include "lua_fd.h"
-#include "lua_process.h"
 #include "lua_net.h"
+#include "lua_process.h"
 #include "lua_stream.h"
 #include "stream_pipe.h"
 
