@@ -191,6 +191,8 @@ static struct op *write_op(lua_State *L, struct lua_stream *o, int64_t off) {
   luaL_argcheck(L, n <= INT32_MAX - 4095, 3, "more than 2 GiB at once");
   lua_pushvalue(L, 3);
   int anchor = n > COPY_MAX && !b ? luaL_ref(L, LUA_REGISTRYINDEX) : 0;
+  if (!o->s) release_anchor(o->rt, anchor); /* a finaliser has closed it */
+  check_file(L, 1);
   struct op *op = proactor_op(o->s->p, &op_write);
   bool filled = op && (b || fill_string(op, bytes, n, anchor));
   if (!filled) {
@@ -390,13 +392,14 @@ int file_object_open(struct lua_stream *o, struct proactor *p, struct handle *h,
 /* file(fd object, path, append, direct) -> a file that owns the descriptor */
 static int l_file(lua_State *L) {
   struct proactor *p = rt_proactor(L);
+  lua_settop(L, 4);
+  struct lua_stream *o = stream_push_empty(L, FILE_CLASS); /* may collect */
   struct handle *h = check_fd(L, p, 1)->handle;
   struct file_options with = {.path = luaL_checkstring(L, 2),
                               .append = lua_toboolean(L, 3),
                               .direct = lua_toboolean(L, 4)};
   luaL_argcheck(L, h->kind != HANDLE_SOCKET, 1, "a socket is no file");
   luaL_argcheck(L, !h->inflight, 1, "fd has ops in flight");
-  struct lua_stream *o = stream_push_empty(L, FILE_CLASS);
   struct anchors anchors = stream_anchors(o->rt);
   o->s = stream_over_file(p, h, &with, &anchors);
   if (!o->s) return push_errno(L, "open", -ENOMEM);

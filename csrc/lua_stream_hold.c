@@ -71,7 +71,10 @@ static int hold_go(lua_State *L, enum hold_place place) {
     return luaL_error(L, "the destination was shut down for writing");
   }
   if (!turn && !stream_hold(s)) return hold_wait(L, o, AS_WRITER);
-  if (turn && (s->out.len || s->out.lent)) return hold_wait(L, o, AS_FLUSHER);
+  if (turn && (s->out.len || s->out.lent)) {
+    if (task_cancelled_scope(o->rt->current)) stream_next_writer(s);
+    return hold_wait(L, o, AS_FLUSHER); /* which raises it */
+  }
   if (turn) s->turn = false;
   s->held = true;
   h->s = s;

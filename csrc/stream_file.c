@@ -135,6 +135,7 @@ static ssize_t read_now(struct file *f, void *into, size_t n, int64_t off) {
 }
 
 ssize_t file_read_now(struct stream *s, void *into, size_t n, int64_t off) {
+  if (n > READ_MOST) return -EAGAIN; /* others have their turn meanwhile */
   ssize_t r = read_now(file_of(s), into, n, off);
   return r == (ssize_t)n ? r : -EAGAIN;
 }

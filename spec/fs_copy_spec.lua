@@ -138,6 +138,28 @@ describe("from a file to a socket", function()
     assert.is_true(all:await() == BYTES)
   end)
 
+  it("gives its turn to the next writer, whenever it is cancelled", function()
+    local much, path = ("x"):rep(2 * MIB), temp_file("file", "middle")
+    for turns = 0, 30 do
+      local a <close>, b = helper.tcp_pair()
+      local _ <close> = b
+      local file <close> = fs.open(path)
+      local first = proa.spawn(a.write, a, much)
+      local copy = proa.spawn(file.copy_to, file, a)
+      local last = proa.spawn(a.write, a, "end")
+      proa.yield()
+      local all = drain(b)
+      helper.turns(turns)
+      copy:cancel()
+      copy:await()
+      assert.equal(a, first:await())
+      assert.equal(a, last:await())
+      a:shutdown "w"
+      local text = all:await()
+      assert.equal(much .. ("middle"):sub(1, file:seek()) .. "end", text)
+    end
+  end)
+
   it("tells that the peer is gone, or that one is closed here", function()
     local a <close>, b = helper.tcp_pair()
     local path = temp_file("file", BYTES:rep(4))
