@@ -80,7 +80,7 @@ local function client(rng, proa, address, name, state, replies)
   if state.errors and (not reply or #reply < #name) then
     state.told[name] = true
   elseif reply ~= name then
-    error(("client %s was told %s (%s)"):format(name, reply, message), 0)
+    error(("%s was told %s (%s)"):format(name, reply, message), 0)
   end
   replies[name] = true
 end
