@@ -6,6 +6,7 @@
 -- Nothing in it depends on the driver that the process uses, which stands
 -- still meanwhile. Programs that depend on the order of `pairs` or on addresses
 -- may still differ from process to process.
+-- SPDX-License-Identifier: MIT
 
 ---@class proa.testing_module
 local testing = {}
