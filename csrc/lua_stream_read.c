@@ -247,7 +247,13 @@ int stream_await_bytes(lua_State *L, struct lua_stream *o, size_t want,
   struct task *t = o->rt->current;
   o->reader = t;
   list_push(&s->readers, &t->wait.waiter.link);
+  s->asking = true; /* receiving may fail at once, for lack of memory */
   stream_receive(s, want);
+  s->asking = false;
+  if (s->in.len >= want || stream_ended(s) || stream_capped(s)) {
+    link_unlink(&t->wait.waiter.link);
+    return await_reschedule(L, t, ctx, k);
+  }
   return await_yield(L, t, read_class(s), o, o->read_until_ns, ctx, k);
 }
 

@@ -128,10 +128,10 @@ static int recv_go(lua_State *L, enum taking what) {
   if (d && what == TAKE_BATCH) return push_batch(L, o);
   if (d) return push_datagram(L, 1, d, what == TAKE_FROM);
   int err = udp_take_error(o->u);
+  if (!err) err = udp_receive(o->u);
   if (err) return push_errno(L, "receive", err);
   struct task *t = await_begin(L);
   list_push(&o->u->waiters, &t->wait.waiter.link);
-  udp_receive(o->u);
   return await_yield(L, t, &waits_datagram, o, (uint64_t)lua_tointeger(L, 2),
                      what, recv_k);
 }
@@ -173,8 +173,8 @@ static bool select_ready(lua_State *L, int idx) {
 
 static void select_link(lua_State *L, int idx, struct looker *k) {
   struct udp *u = udp_check(L, idx)->u;
+  if (udp_receive(u) < 0) luaL_error(L, "not enough memory");
   list_push(&u->waiters, &k->waiter.link);
-  udp_receive(u);
 }
 
 static bool is_external(lua_State *L, int idx) {

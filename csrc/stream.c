@@ -76,6 +76,7 @@ bool stream_wants(const struct stream *s) {
 }
 
 static void wake_reader(struct stream *s) {
+  if (s->asking) return;
   if (s->in.len >= s->want || stream_ended(s) || stream_capped(s))
     wake_all(s, &s->readers);
 }

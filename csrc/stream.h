@@ -72,6 +72,7 @@ struct stream {
   struct inq in;
   size_t want;         /* the reader is woken at this many bytes */
   struct list readers; /* struct waiter; at most one */
+  bool asking;         /* it is about to wait: not to be woken yet */
   struct link greedy;  /* in proactor.greedy: it wants more than the floor */
   bool eof;
   int in_err;   /* -errno once receiving has failed; queued bytes come first */

@@ -73,9 +73,20 @@ static struct datagram *dequeue(struct udp *u) {
   return d;
 }
 
+static void failed(struct udp *u, int err) {
+  u->err = err;
+  waiter_wake_first(&u->waiters);
+}
+
+/* Receive again, for whoever waits or will. */
+static void go_on(struct udp *u) {
+  int r = udp_receive(u);
+  if (r < 0) failed(u, r);
+}
+
 struct datagram *udp_take(struct udp *u) {
   struct datagram *d = dequeue(u);
-  if (d && !u->recv && !u->err && u->queued < u->quota / 2) udp_receive(u);
+  if (d && u->queued < u->quota / 2) go_on(u);
   return d;
 }
 
@@ -121,11 +132,6 @@ static void came(struct udp *u, struct message *m) {
 
 /* -- receiving -- */
 
-static void failed(struct udp *u, int err) {
-  u->err = err;
-  waiter_wake_first(&u->waiters);
-}
-
 /* A cancel was our own doing, because the queue was full, or is the end. A
  * receive that the kernel has ended for reasons of its own goes on. */
 static void recv_ended(struct udp *u, int res) {
@@ -133,7 +139,7 @@ static void recv_ended(struct udp *u, int res) {
   if (res < 0 && res != -ECANCELED && res != -ENOBUFS)
     failed(u, res);
   else
-    udp_receive(u);
+    go_on(u);
 }
 
 static struct op *recv_op(struct udp *u, const struct op_class *class,
@@ -219,10 +225,10 @@ static bool receive_all(struct udp *u) {
   return op;
 }
 
-void udp_receive(struct udp *u) {
-  if (u->recv || !has_room(u)) return;
+int udp_receive(struct udp *u) {
+  if (u->recv || u->err || !has_room(u)) return 0;
   bool started = u->in_pool && !u->starved ? receive_all(u) : receive_one(u);
-  if (!started) failed(u, -ENOMEM);
+  return started ? 0 : -ENOMEM;
 }
 
 /* -- sending -- */

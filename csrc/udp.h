@@ -50,8 +50,8 @@ struct udp {
 struct udp *udp_new(struct proactor *p, struct handle *h, int family,
                     size_t size, size_t quota);
 
-/* See to it that datagrams come. */
-void udp_receive(struct udp *u);
+/* See to it that datagrams come. -ENOMEM; wakes nobody. */
+int udp_receive(struct udp *u);
 
 static inline bool udp_ready(const struct udp *u) {
   return !list_empty(&u->queue) || u->err;
