@@ -75,6 +75,14 @@ static int read_at_k(lua_State *L, int status, lua_KContext ctx) {
   return n;
 }
 
+/* A ring takes many reads in one call, each for half the price of a call of its
+ * own; one alone is cheaper without it. A worker is never cheaper. */
+static bool pays_now(struct lua_stream *o, struct task *t) {
+  const struct proactor *p = o->s->p;
+  bool alone = list_empty(&o->rt->ready) && !proactor_has_batch(p);
+  return (alone || !p->driver->entries) && await_budget(t);
+}
+
 /* The string is made of bytes that are in memory; false: they are not. */
 static bool push_now(lua_State *L, struct lua_stream *o, size_t n,
                      int64_t off) {
@@ -93,7 +101,7 @@ static int l_read_at(lua_State *L) {
   luaL_argcheck(L, n >= 0 && n <= INT32_MAX - 4096, 3, "0 to 2 GiB expected");
   uint64_t until = stream_until(L, o, 4, o->read_ns);
   struct task *t = await_begin(L);
-  if (await_budget(t) && push_now(L, o, (size_t)n, off)) return 1;
+  if (pays_now(o, t) && push_now(L, o, (size_t)n, off)) return 1;
   struct op *op = new_op(L, o, &op_read, off);
   op->io.ptr = op->memory = malloc(n ? (size_t)n : 1);
   op->io.len = (size_t)n;
@@ -141,7 +149,7 @@ static int l_read_into_at(lua_State *L) {
   opt_range(L, 4, b->len, &at, &n);
   uint64_t until = stream_until(L, o, 6, o->read_ns);
   struct task *t = await_begin(L);
-  if (n && await_budget(t) && read_now(o, b, at, n, off)) {
+  if (n && pays_now(o, t) && read_now(o, b, at, n, off)) {
     lua_pushinteger(L, (lua_Integer)n);
     return 1;
   }
@@ -252,7 +260,7 @@ static int l_read_into(lua_State *L) {
   if (!n || !may_lend(o)) return stream_read_into(L, until);
   int64_t off = file_position(o->s);
   file_seek(o->s, off); /* what may be on its way is stale */
-  if (await_budget(t) && read_now(o, b, at, n, off)) {
+  if (pays_now(o, t) && read_now(o, b, at, n, off)) {
     file_seek(o->s, off + (int64_t)n);
     stream_release(o->s);
     lua_pushinteger(L, (lua_Integer)n);

@@ -338,6 +338,7 @@ int proactor_turn(struct proactor *p, uint64_t until_ns) {
   submit_backlog(p);
   uint64_t until = min_u64(until_ns, heap_next_ns(&p->deadlines));
   if (p->woke || !list_empty(&p->backlog)) until = 0;
+  p->handed_over = p->stats.submitted;
   int r = p->driver->class->wait(p->driver, until);
   p->stats.turns++;
   dispatch(p); /* what was reaped before the driver broke, too */

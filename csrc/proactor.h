@@ -69,6 +69,7 @@ struct proactor {
   unsigned parked;           /* connections, in all listeners */
   struct outq_shared queues; /* bytes in the queues of all streams ... */
   size_t queued_max;         /* ... from which on they get no more (O9) */
+  uint64_t handed_over; /* of stats.submitted, before the last wait */
   struct proactor_stats stats;
 #ifdef PROA_DEBUG
   void (*where)(void *arg, char *into, size_t len); /* the line that submits */
@@ -102,6 +103,10 @@ static inline uint64_t proactor_now(struct proactor *p) {
 }
 static inline struct sys *proactor_sys(struct proactor *p) {
   return p->driver->sys;
+}
+/* Ops wait for the next turn: one more is handed over with them. */
+static inline bool proactor_has_batch(const struct proactor *p) {
+  return p->handed_over != p->stats.submitted;
 }
 static inline void proactor_wake(struct proactor *p) {
   p->driver->class->wake(p->driver);
