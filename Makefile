@@ -34,14 +34,18 @@ PARTS =
 
 # DEBUG=1 adds expensive checks; SANITIZE=1 is what `make asan` builds with.
 yes = $(filter-out 0 no false,$(1))
-BUILD = $(if $(call yes,$(SANITIZE)),build/asan,$(if \
-  $(call yes,$(DEBUG)),build/debug,build))
+# TSAN=1 and COVERAGE=1 are for `make tsan` and `make coverage`.
+BUILD = $(strip $(if $(call yes,$(SANITIZE)),build/asan,$(if \
+  $(call yes,$(TSAN)),build/tsan,$(if $(call yes,$(COVERAGE)),build/coverage,$(if \
+  $(call yes,$(DEBUG)),build/debug,build)))))
 WERROR ?= $(if $(call yes,$(CI)),1)
 
 WARNINGS = -Wall -Wextra -Wpedantic $(if $(call yes,$(WERROR)),-Werror)
 OPTIMIZE = $(if $(call yes,$(DEBUG)),-O1 -g -DPROA_DEBUG,-O2 -g)
 SANITIZERS = $(if $(call yes,$(SANITIZE)),-fsanitize=address$(comma)undefined \
-  -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
+  $(if $(call yes,$(TSAN)),-fsanitize=thread) \
+  $(if $(call yes,$(COVERAGE)),--coverage -O0)
 comma := ,
 hash := \#
 
@@ -292,6 +296,28 @@ fault: deps-test
 fault-run: all spec-c $(fault_host)
 	@$(in_env) $(run_env) QUICK='$(QUICK)' MODE='$(MODE)' \
 	  SCENARIO=$(call squote,$(SCENARIO)) bash spec/run-fault
+
+# (spec/README.md says what each of these tries, and promises)
+## gc-stress     collections between any two resumes; QUICK=1  DRIVER=
+## valgrind      memcheck over C tests and scenarios; QUICK=1
+## tsan          the race detector: worker threads, wake-ups
+## fuzz          random scripts agree on every driver: SEED=n N=1000
+## soak          churn on io_uring and epoll, loopback alone: MINUTES=10
+## coverage      which lines of csrc/ the tests reach
+gc-stress: deps-test
+	@$(MAKE) DEBUG=1 tool-run TOOL=gc-stress
+valgrind: deps
+	@$(MAKE) DEBUG=1 tool-run TOOL=valgrind
+tsan: deps-test
+	@$(MAKE) DEBUG=1 TSAN=1 WERROR=0 tool-run TOOL=tsan
+coverage: deps-test
+	@$(MAKE) DEBUG=1 COVERAGE=1 WERROR=0 tool-run TOOL=coverage
+fuzz soak: deps-test
+	@$(MAKE) tool-run TOOL=$@
+tool-run: all spec-c $(if $(call yes,$(DEBUG)),$(fault_host))
+	@$(in_env) $(run_env) QUICK='$(QUICK)' N='$(N)' MINUTES='$(MINUTES)' \
+	  bash spec/run-tool $(TOOL)
+.PHONY: gc-stress valgrind tsan coverage fuzz soak tool-run
 
 ## bench         proa beside C and its peers (what is installed), in tables
 ###               KIND=echo,tasks  NAMES=proa-uring,luv  ROUNDS=3  SECONDS=1

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "lent.h"
 #include "ops.h"
 
 /* user_data of entries that are not ops: no table has that many slots. */
@@ -261,6 +262,8 @@ static void reap_op(struct uring_driver *u, struct op *op,
     op->pending = PENDING_NONE;
     link_unlink(&op->queue);
   }
+  if (res > 0 && (op->class->flags & OP_FILLS) && !(flags & RESULT_BUFFER))
+    lent_defined(op->io.ptr, res);
   driver_deliver(&u->base, op, res, flags, bid);
 }
 

@@ -96,7 +96,8 @@ void *lent_alloc(size_t n) {
     mprotect(base, PAGE, PROT_READ);
     mprotect(base + PAGE + span, PAGE, PROT_NONE);
   }
-  return h->at;
+  lent_undefined(base + PAGE + skip, n);
+  return base + PAGE + skip;
 }
 
 /* What is left of the last page, and of the first, is as it was. */

@@ -15,6 +15,16 @@
 #include "base.h"
 
 #ifdef PROA_DEBUG
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+/* What the kernel wrote, for memcheck, which saw nobody write. */
+#define lent_defined(p, n) ((void)VALGRIND_MAKE_MEM_DEFINED(p, (size_t)(n)))
+#define lent_undefined(p, n) ((void)VALGRIND_MAKE_MEM_UNDEFINED(p, n))
+#else
+#define lent_defined(p, n) ((void)(p))
+#define lent_undefined(p, n) ((void)(p))
+#endif
+
 enum { LENT_POISON = 0xa5 };
 
 /* Poisoned. From a page up on a page boundary; below that it ends where a
@@ -31,6 +41,7 @@ uint64_t lent_sum(uint64_t sum, const void *bytes, size_t n);
 #else
 #define lent_alloc(n) malloc(n)
 #define lent_free(p) free(p)
+#define lent_defined(p, n) ((void)(p))
 #endif
 
 #endif

@@ -25,6 +25,33 @@ static const struct fault_api api = {
     .print_blocks = fault_print_blocks,
 };
 
+/* -- the collector, stressed -- */
+
+static enum { GC_UNKNOWN, GC_CALM, GC_FULL, GC_YOUNG } stress;
+static unsigned stress_every = 1;
+
+static void read_stress(void) {
+  const char *how = getenv("PROA_GC_STRESS");
+  const char *colon = how ? strchr(how, ':') : NULL;
+  stress = !how || !how[0] ? GC_CALM : how[0] == 'y' ? GC_YOUNG : GC_FULL;
+  if (colon) stress_every = (unsigned)atoi(colon + 1);
+  if (stress_every == 0) stress_every = 1;
+}
+
+void fault_collect(lua_State *L) {
+  static unsigned n;
+  if (stress == GC_UNKNOWN) read_stress();
+  if (stress == GC_CALM || ++n % stress_every) return;
+  if (stress == GC_FULL) {
+    lua_gc(L, LUA_GCCOLLECT);
+  } else {
+    lua_gc(L, LUA_GCGEN, 0, 0);
+    lua_gc(L, LUA_GCSTEP, 0);
+  }
+}
+
+/* -- for tests -- */
+
 /* arm(name, nth[, count[, errno]]): fail those visits */
 static int l_arm(lua_State *L) {
   lua_Integer count = luaL_optinteger(L, 3, 1);

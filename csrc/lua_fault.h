@@ -13,6 +13,17 @@
 
 #include "fault.h"
 
+struct lua_State;
+
+#ifdef PROA_DEBUG
+/* Between two resumes, where a task is suspended at its await: PROA_GC_STRESS
+ * "full" or "full:20" makes every, or every 20th, a full collection, "young" a
+ * young one in generational mode. */
+void fault_collect(struct lua_State *L);
+#else
+#define fault_collect(L) ((void)0)
+#endif
+
 struct fault_api {
   bool (*point)(const char *name);
   void (*arm)(const char *name, unsigned nth, unsigned count, int err);

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "lua_fault.h"
 #include "lua_scope.h"
 
 enum {
@@ -333,6 +334,7 @@ static void prefetch_ready(struct list *ready) {
 
 static void run_ready(lua_State *L, struct runtime *rt) {
   for (int n = 0; n < RESUMES_MAX && !rt->interrupted; n++) {
+    fault_collect(L);
     struct link *k = list_pop(&rt->ready);
     if (!k) return;
     struct task *t = task_ready(k);

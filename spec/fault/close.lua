@@ -16,8 +16,7 @@ return function(kit, proa)
   local _, _, code = d:read_exact(10, kit.limit)
   assert(code == "ECONNRESET" or code == "EOF", code)
   do
-    local e, f = assert(proa.net.pair())
-    e:write(("x"):rep(1000))
-    f = nil
+    local pair = { assert(proa.net.pair()) }
+    assert(pair[1]:write(("x"):rep(1000)))
   end
 end

@@ -7,6 +7,7 @@
  * full collection runs at allocation n of Lua. outage: n and all later ones
  * fail. points: each other fault point fails, at its first visits, with each
  * errno where it tells one.
+ * calm: nothing fails; CALM_TRIES times, for tools that watch.
  * After each try memory is there again: everything must be drained, the same
  * descriptors open, and the scenario must succeed. cold: a new state for each
  * try, so that first uses fail too, and nothing may stay allocated. An alarm
@@ -30,6 +31,7 @@
 enum {
   LIMIT_S = 20, /* for one try, and what follows it */
   TRIES_MAX = 20000,
+  CALM_TRIES = 20,
   VISITS_MAX = 3,   /* of one point and errno */
   CORE_BLOCKS = 64, /* the ledger's tables may stay */
 };
@@ -40,7 +42,7 @@ static const int errnos[] = {
     EPIPE,     ENOSYS,       ECONNABORTED, ECONNRESET, ENOBUFS,    ENOTCONN,
     ETIMEDOUT, ECONNREFUSED, EADDRINUSE,   EOPNOTSUPP, ENETUNREACH};
 
-enum mode { ONCE, GC, OUTAGE, POINTS };
+enum mode { ONCE, GC, OUTAGE, POINTS, CALM };
 
 static const struct fault_api *api;
 static const char *scenario, *driver, *mode_name;
@@ -268,6 +270,16 @@ static void try_points(lua_State *L) {
     if (strcmp(seen[i].name, "alloc") != 0) try_point(L, &seen[i]);
 }
 
+static void try_calm(lua_State *L) {
+  for (int i = 0; i < CALM_TRIES; i++) {
+    snprintf(now, sizeof now, "try %d", i);
+    alarm(LIMIT_S);
+    tries++;
+    plain(L);
+    settle(L);
+  }
+}
+
 /* -- start -- */
 
 static void find_api(void) {
@@ -283,7 +295,7 @@ static void find_api(void) {
 }
 
 static void read_options(int argc, char **argv) {
-  static const char *const names[] = {"once", "gc", "outage", "points"};
+  static const char *const names[] = {"once", "gc", "outage", "points", "calm"};
   scenario = argv[1];
   driver = argv[2];
   mode_name = argv[3];
@@ -312,7 +324,9 @@ int main(int argc, char **argv) {
   settle(L);
   plain(L); /* what is kept for reuse is there now */
   settle(L);
-  if (mode == POINTS)
+  if (mode == CALM)
+    try_calm(L);
+  else if (mode == POINTS)
     try_points(L);
   else
     try_allocations(L);
