@@ -102,7 +102,7 @@ void trace_begin(struct trace_file *f, enum trace_phase phase, const char *name,
                  uint64_t at_ns, uint32_t tid) {
   put_text(f, f->some ? ",\n{\"ph\":\"" : "{\"ph\":\"");
   put(f, (char)phase);
-  put_text(f, "\",\"pid\":1,\"tid\":");
+  put_text(f, "\",\"pid\":1,\"tid\":"); /* one process: any number will do */
   put_number(f, tid, 1);
   put_key(f, "ts");
   put_time(f, at_ns);

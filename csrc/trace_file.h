@@ -12,7 +12,7 @@
 
 #include "base.h"
 
-enum { TRACE_BUFFER = 64 * 1024, TRACE_PID = 1 };
+enum { TRACE_BUFFER = 64 * 1024 };
 
 struct trace_file {
   int fd;

@@ -190,6 +190,17 @@ describe("a traceback of a task", function()
     assert.is_nil(record.traceback:find "%[C%]")
   end)
 
+  it("names the public function that was called", function()
+    for _, name in ipairs { "select", "all", "any", "race" } do
+      local record = waiting(function()
+        proa[name] { function() proa.sleep(60) end }
+        return name -- no tail call
+      end)
+      assert.match("^stack traceback:\n\t%[proa%]: in function 'proa." .. name
+        .. "'\n\t[^\n]*insight_spec.lua:%d+: in function <", record.traceback)
+    end
+  end)
+
   it("goes on with what spawned it, up to the main chunk", function()
     local output = helper.lua [[
       local proa = require "proa"

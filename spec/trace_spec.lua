@@ -116,6 +116,7 @@ describe("a trace", function()
       helper.turns()
       peer:write "x"
       reader:await()
+      assert(peer:flush())
     end)
     local on, ops = nil, {}
     check_events(events, function(tid, _, event)

@@ -119,8 +119,8 @@ function combine.select(entries)
   end
   local others = entries_from(entries, names, functions + 1)
   if functions == 0 then return named(names, core.choose(others, limit)) end
-  return go_on(entries, names, functions, limit,
-    chosen(names, functions, core.try_choose(others)))
+  return crew.pass(go_on(entries, names, functions, limit,
+    chosen(names, functions, core.try_choose(others))))
 end
 
 -- -- all, any, race --
@@ -188,10 +188,10 @@ end
 ---  index for the first failure; with collect: results, errors by index
 function combine.all(list)
   local limit, collect = check_list("all", list)
-  return crew.with(function(members)
+  return crew.pass(crew.with(function(members)
     local next_end, n = window(members, list, limit)
     return combine.gather(next_end, n, collect)
-  end)
+  end))
 end
 
 --- Wait for the first success.
@@ -201,7 +201,7 @@ end
 function combine.any(list)
   local limit, collect = check_list("any", list)
   if list[1] == nil then misuse "any: nothing to wait for" end
-  return crew.with(function(members)
+  return crew.pass(crew.with(function(members)
     local next_end, n = window(members, list, limit)
     local errors, last = {}, nil
     for _ = 1, n do
@@ -216,7 +216,7 @@ function combine.any(list)
     end
     if collect then return {}, errors end
     return nil, last[1], last[2], last[3]
-  end)
+  end))
 end
 
 --- What there was already, and the first `limit` functions as tasks.
@@ -248,13 +248,13 @@ function combine.race(list)
   local limit, collect = check_list("race", list)
   if list[1] == nil then misuse "race: nothing to wait for" end
   if collect then
-    return crew.with(function(members)
+    return crew.pass(crew.with(function(members)
       return collected(window(members, list, limit)())
-    end)
+    end))
   end
-  return crew.with_tasks(function(tasks)
+  return crew.pass(crew.with_tasks(function(tasks)
     return select(2, core.choose(begin(list, limit, tasks)))
-  end)
+  end))
 end
 
 -- -- interval --

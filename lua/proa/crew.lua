@@ -42,6 +42,10 @@ local function next_of(watch)
   return number, table.pack(table.unpack(results, 3, results.n))
 end
 
+--- Its arguments. A public function returns crew.pass(crew.with(...)): were that
+--- a tail call, the function would be missing from tracebacks.
+function crew.pass(...) return ... end
+
 --- Calls body with a crew. crew.start(fn, ...) runs a function as a task,
 -- crew.add(entry) waits for what there is already; both give a number, which
 -- crew.next() gives back, once, with results or what was raised.

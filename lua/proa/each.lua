@@ -42,12 +42,12 @@ function each.map(list, fn, options)
   if type(list) ~= "table" then
     misuse("map: a list expected, got %s", type(list))
   end
-  return crew.with(function(members)
+  return crew.pass(crew.with(function(members)
     local n = #list
     local function open(i) return members.start(fn, list[i], i) end
     local next_end = crew.window(members, n, limit, open, always)
     return combine.gather(next_end, n, collect)
-  end)
+  end))
 end
 
 -- -- each --
@@ -123,9 +123,9 @@ function each.each(source, fn, options)
   if list then source = values_of(source) end
   local room = limit < math.huge and core.semaphore(math.floor(limit)) or nil
   local items <close> = core.channel(0)
-  return crew.with(function(members)
+  return crew.pass(crew.with(function(members)
     return run_each(members, fn, collect, source, room, items)
-  end)
+  end))
 end
 
 -- -- callbacks --

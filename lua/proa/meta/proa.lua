@@ -127,10 +127,10 @@ function trace:close() end
 
 ---@class proa.log_fields
 ---@field event "driver"|"accept"|"late"|"leak"|"hog"|"trace" which driver was
----  chosen at the first use, and why not a better one; accepting has to wait for descriptors or memory;
----  an operation ended that nobody waits for any more; a task had not ended
----  when its Lua state was closed; a task did not let go of the loop; a trace
----  has ended by itself
+---  chosen at the first use, and why not a better one; accepting has to wait
+---  for descriptors or memory; an operation ended that nobody waits for any
+---  more; a task had not ended when its Lua state was closed; a task did not
+---  let go of the loop; a trace has ended by itself
 ---@field driver? string
 ---@field op? string
 ---@field fd? integer
