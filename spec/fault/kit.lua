@@ -54,8 +54,8 @@ end
 function kit.settle()
   for i = #reports, 1, -1 do reports[i] = nil end
   local left
-  for _, record in ipairs(proa.tasks()) do record.task:cancel() end
   for i = 1, 200 do
+    for _, record in ipairs(proa.tasks()) do record.task:cancel() end
     collectgarbage()
     collectgarbage()
     left = leftovers()
