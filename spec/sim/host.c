@@ -444,12 +444,12 @@ static void on_crash(int signal) {
 }
 
 static void catch_crashes(void) {
+  struct sigaction a = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
+  sigaction(SIGALRM, &a, NULL);
+  if (SANITIZED) return; /* it tells more, on a stack of its own */
   static char stack[64 << 10];
   stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
-  struct sigaction a = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
   sigaltstack(&own, NULL);
-  sigaction(SIGALRM, &a, NULL);
-  if (SANITIZED) return; /* it tells more */
   sigaction(SIGABRT, &a, NULL);
   sigaction(SIGSEGV, &a, NULL);
   sigaction(SIGBUS, &a, NULL);
