@@ -195,13 +195,15 @@ static void set_aside(lua_State *L, int from, int table, int runtime) {
 /* The runtime at `runtime` has ended: all that is called on its objects runs
  * in it. */
 static void set_ended(lua_State *L, int table, int runtime) {
-  static const char *const calls[] = {
-      "__gc", "__close", "__tostring", "__len", "__call", "__concat", "__eq"};
-  for (size_t i = 0; i < countof(calls); i++)
-    keep_wrapped(L, table, table, calls[i], runtime);
+  lua_getfield(L, table, "__index");
+  for (lua_pushnil(L); lua_next(L, table);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    if (lua_isfunction(L, -1)) wrap(L, runtime);
+    lua_rawset(L, table); /* a field that is there: the walk may go on */
+  }
   rt_push(L);
-  lua_pushliteral(L, "__index");
-  lua_rawget(L, table);
+  lua_insert(L, -2);
   lua_pushvalue(L, runtime);
   lua_pushcclosure(L, index_other, 3);
   lua_setfield(L, table, "__index");
@@ -293,25 +295,26 @@ static void open_inner(lua_State *L, const struct proactor_options *o) {
   runtime_open(L, rt);
 }
 
-/* outer, inner: the second comes in charge. */
+/* outer, inner: the second comes in charge. Nothing has changed before it has
+ * its classes. */
 static int begin(lua_State *L) {
   struct runtime *inner = lua_touserdata(L, INNER);
   push_classes(L, false); /* OUTER_CLASSES */
   push_classes(L, true);  /* INNER_CLASSES */
+  lua_getfield(L, INNER_CLASSES, TASK_CLASS);
+  inner->class_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_newtable(L);
   lua_newtable(L);
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_setiuservalue(L, INNER, USER_OBJECTS);
+  lua_pushvalue(L, INNER);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &nested_key);
   lua_pushvalue(L, OUTER_CLASSES);
   lua_setiuservalue(L, OUTER, USER_CLASSES);
   lua_pushvalue(L, INNER_CLASSES);
   lua_setiuservalue(L, INNER, USER_CLASSES);
-  lua_getfield(L, INNER_CLASSES, TASK_CLASS);
-  inner->class_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushvalue(L, INNER);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &nested_key);
   atomic_fetch_add(&nested_live, 1);
   each_class(L, OUTER_CLASSES, INNER_CLASSES, park);
   become(L, INNER);
@@ -322,9 +325,10 @@ static int begin(lua_State *L) {
 static int end(lua_State *L) {
   struct runtime *inner = lua_touserdata(L, INNER);
   lua_getiuservalue(L, OUTER, USER_CLASSES);
-  lua_getiuservalue(L, INNER, USER_CLASSES);
+  if (lua_getiuservalue(L, INNER, USER_CLASSES) != LUA_TTABLE) return 0;
   finalise_all(L, INNER);
   runtime_end(L, inner);
+  inner->L = inner->main->L;
   atomic_fetch_sub(&nested_live, 1);
   become(L, OUTER);
   lua_pushnil(L);
@@ -348,7 +352,10 @@ int nested_call(lua_State *L, const struct proactor_options *o, int n) {
   int inner = lua_gettop(L) - n - 1;
   lua_insert(L, inner);         /* below the function and its arguments */
   if (!step(L, begin, inner)) { /* no memory: what was begun is ended */
-    (void)step(L, end, inner);
+    lua_replace(L, inner + 1);
+    lua_settop(L, inner + 1);
+    if (!step(L, end, inner)) lua_error(L);
+    lua_remove(L, inner);
     return LUA_ERRMEM;
   }
   int r = lua_pcall(L, n, LUA_MULTRET, 0);

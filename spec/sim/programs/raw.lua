@@ -125,7 +125,7 @@ local function readiness(rng)
   local a, b = proa.fd.pair()
   local ready = proa.op.ready(a, "r")
   local sent = proa.op.send(b, "now")
-  expect(ready:await(10) == "r", "what is readable was not told")
+  expect(ready:await(1e6) == "r", "what is readable was not told")
   sent:await()
   if rng:chance(2) then a:close() end
   a:close()
