@@ -134,6 +134,12 @@ void stream_end_in(struct stream *s, int res) {
   wake_reader(s);
 }
 
+void stream_fail_in(struct stream *s, int err) {
+  if (stream_ended(s)) return;
+  s->in_err = err;
+  hook_add(s->p, &s->hook);
+}
+
 /* -- writing -- */
 
 static void wake_writer(struct stream *s) {
@@ -220,7 +226,8 @@ void stream_send_failed(struct stream *s, int err) {
 
 static void run_hook(struct hook *hook) {
   struct stream *s = container_of(hook, struct stream, hook);
-  if (s->closing) inq_clear(&s->in); /* nobody can read it any more */
+  if (s->closing) inq_clear(&s->in);   /* nobody can read it any more */
+  if (stream_ended(s)) wake_reader(s); /* it failed while it began to wait */
   if (s->shy && !stream_awaited(s)) s->transport->pause(s);
   if (s->out.len && !s->out.lent && !s->ended) s->transport->send(s);
 }

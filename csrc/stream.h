@@ -196,6 +196,8 @@ void stream_came(struct stream *s);
 void stream_starve(struct stream *s);
 /* Receiving has ended: 0 is the end of stream, -errno; bytes come first. */
 void stream_end_in(struct stream *s, int res);
+/* The same from inside `receive`, whose caller does not wait yet. */
+void stream_fail_in(struct stream *s, int err);
 /* n of the bytes lent by `out` are gone, and the rest is back there. */
 void stream_sent(struct stream *s, size_t n);
 /* Sending has failed: what is left of `out` is dropped. */

@@ -180,7 +180,7 @@ static void file_receive(struct stream *s) {
   struct op *op = c ? new_op(f, &op_read, read_sink) : NULL;
   if (!op) {
     if (c) chunk_free(s->in.pool, c);
-    stream_end_in(s, -ENOMEM);
+    stream_fail_in(s, -ENOMEM);
     return;
   }
   op->io.ptr = c->data;

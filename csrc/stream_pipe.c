@@ -90,7 +90,7 @@ static void arm(struct pipes *k) {
   struct op *op = c ? new_op(k, k->in, &op_read, read_sink) : NULL;
   if (!op) {
     if (c) chunk_free(s->in.pool, c);
-    stream_end_in(s, -ENOMEM);
+    stream_fail_in(s, -ENOMEM);
     return;
   }
   op->io.ptr = c->data;

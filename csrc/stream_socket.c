@@ -123,7 +123,7 @@ static void arm_private(struct socket *k) {
   struct op *op = c ? private_op(k) : NULL;
   if (!op) {
     if (c) chunk_free(s->in.pool, c);
-    stream_end_in(s, -ENOMEM);
+    stream_fail_in(s, -ENOMEM);
     return;
   }
   op->io.ptr = c->data;
@@ -192,7 +192,7 @@ static void arm(struct socket *k) {
   if (op)
     proactor_submit(k->stream.p, op);
   else
-    stream_end_in(&k->stream, -ENOMEM);
+    stream_fail_in(&k->stream, -ENOMEM);
 }
 
 static void socket_receive(struct stream *s) {

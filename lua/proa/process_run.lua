@@ -43,9 +43,11 @@ local function spawn_options(options)
 end
 
 --- All of the input; a child that does not want all of it is not at fault.
-local function feed(stream, input)
+local function feed(stream, input, into)
   local _ <close> = stream
-  if stream:write(input) then stream:flush() end
+  local ok, message, code = stream:write(input)
+  if ok then ok, message, code = stream:flush() end
+  if not ok and code ~= "EPIPE" then into.message, into.code = message, code end
 end
 
 --- Until its end; what is above max is not kept. Into `into`, so that what
@@ -92,18 +94,26 @@ local function wait_readers(call, grace)
   return false
 end
 
-local function over(call)
-  return call.out and call.out.over and "stdout"
-    or call.err and call.err.over and "stderr"
+--- Why what it wrote is not all here, or what it was to read not all there:
+-- message and code, or nothing.
+local function missing(call, max)
+  for _, into in ipairs { call.fed, call.out or false, call.err or false } do
+    if into and into.over then
+      return ("more than %d bytes of %s"):format(max, into.name), "LIMIT"
+    end
+    if into and into.message then
+      return into.name .. ": " .. into.message, into.code
+    end
+  end
 end
 
---- The end of the child, or that it wrote too much.
-local function wait_end(p, call)
+--- The end of the child, or that not all it writes will be here.
+local function wait_end(p, call, max)
   local list = { p, table.unpack(call.readers) }
   while true do
     local i, result, message, code = core.choose(list)
     if i == 1 then return result, message, code end
-    if over(call) then return nil end
+    if missing(call, max) then return nil end
     table.remove(list, i)
   end
 end
@@ -112,7 +122,7 @@ local function follow(p, options, call)
   local tasks <close> = setmetatable({}, tasks_end)
   local max = options.max or MAX
   if options.input then
-    tasks[1] = core.spawn(feed, p.stdin, options.input)
+    tasks[1] = core.spawn(feed, p.stdin, options.input, call.fed)
   end
   for _, into in ipairs { call.out or false, call.err or false } do
     if into then
@@ -120,12 +130,10 @@ local function follow(p, options, call)
       tasks[#tasks + 1], call.readers[#call.readers + 1] = task, task
     end
   end
-  local result, message, code = wait_end(p, call)
+  local result, message, code = wait_end(p, call, max)
   local held = result and wait_readers(call, options.grace or GRACE)
-  local which = over(call)
-  if which then
-    return nil, ("more than %d bytes of %s"):format(max, which), "LIMIT"
-  end
+  local why, why_code = missing(call, max)
+  if why then return nil, why, why_code end
   if result and held then result.held = true end
   return result, message, code
 end
@@ -138,7 +146,7 @@ function run.run(options, spawn)
   if not p then return nil, pumps, code end
   local _ <close> = p
   local call = { out = sink(p, "stdout"), err = sink(p, "stderr"),
-    readers = pumps }
+    fed = { name = "stdin" }, readers = pumps }
   local result, message
   if options.timeout then
     result, message, code = core.timeout(options.timeout, follow, p, options,
