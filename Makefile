@@ -283,7 +283,7 @@ asan-run: all spec-c bench-build $(sim_host)
 	@$(in_env) $(run_env) bash spec/run --asan
 
 ## sim           random programs on the simulation: SEED=n N=1000
-###               KIND=streams  TRACE=1 (see spec/sim/host.c)
+###               KIND=streams  TRACE=1 (each completion)  REPLAY=1 (each twice)
 sim: deps-build
 	@$(MAKE) all spec-c $(sim_host)
 	@$(in_env) $(sim_env) $(sim_host) $(if $(REPLAY),--replay)
