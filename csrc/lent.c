@@ -17,6 +17,12 @@
 
 #include "fault.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 enum {
   PAGE = 4096,
   ALIGN = 16,
@@ -52,7 +58,10 @@ static size_t span_of(size_t n) {
 static void *map(size_t len) {
   void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                  -1, 0);
-  return p == MAP_FAILED ? NULL : p;
+  if (p == MAP_FAILED) return NULL;
+  /* where a thread's stack was, its poison may still be */
+  ASAN_UNPOISON_MEMORY_REGION(p, len);
+  return p;
 }
 
 /* Whether this one may have guards; counted. */
