@@ -69,7 +69,7 @@ struct proactor {
   unsigned parked;           /* connections, in all listeners */
   struct outq_shared queues; /* bytes in the queues of all streams ... */
   size_t queued_max;         /* ... from which on they get no more (O9) */
-  uint64_t handed_over; /* of stats.submitted, before the last wait */
+  uint64_t handed_over;      /* of stats.submitted, before the last wait */
   struct proactor_stats stats;
 #ifdef PROA_DEBUG
   void (*where)(void *arg, char *into, size_t len); /* the line that submits */

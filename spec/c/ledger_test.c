@@ -218,6 +218,8 @@ TEST("an op that is never given back is named at close") {
 }
 #else
 TEST("planted bugs are found") {
+  (void)dies;
+  (void)check_miss;
   SKIP("ledgers are in debug builds");
 }
 #endif
