@@ -55,6 +55,7 @@ struct runtime {
   struct op *unmade;       /* completed, and its values are being made */
   struct ptrmap detached;  /* lua_State -> the scopes it suspended in */
   struct ptrmap inner;   /* lua_State, not its own -> the task awaiting there */
+  unsigned inner_wanted; /* coroutines that run and may come to be in it */
   unsigned external;     /* waits that something outside this state may end */
   struct task *starting; /* its coroutine is being made */
   bool pumping;

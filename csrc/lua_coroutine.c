@@ -27,10 +27,12 @@ static int resume_k(lua_State *L, int status, lua_KContext ctx) {
   return resume_in(L, co, 0, (struct scope *)ctx);
 }
 
+/* The wait has begun, so nothing here may fail: room was made before. */
 static int pass_outward(lua_State *L, lua_State *co, struct task *t,
                         struct scope *below) {
-  if (ptrmap_set(&t->rt->inner, co, t) < 0)
-    return luaL_error(L, "not enough memory");
+  int r = ptrmap_set(&t->rt->inner, co, t);
+  assert(r == 0);
+  (void)r;
   return lua_yieldk(L, 0, (lua_KContext)below, resume_k);
 }
 
@@ -84,7 +86,9 @@ static int resume_in(lua_State *L, lua_State *co, int nargs,
   int nres = 0;
   /* Awaiting in co works only if its yield can pass through here. */
   if (t && t->co) rt->top = saved == L && lua_isyieldable(L) ? co : NULL;
+  rt->inner_wanted++;
   int status = lua_resume(co, L, nargs, &nres);
+  rt->inner_wanted--;
   rt->top = saved;
   if (status == LUA_YIELD && t && t->co && t->awaiting)
     return pass_outward(L, co, t, below);
@@ -123,8 +127,13 @@ static int resume_thread(lua_State *L, lua_State *co) {
     lua_pushliteral(L, "too many arguments to resume");
     return refuse_resume(L);
   }
-  struct task *t = rt_get(L)->current;
+  struct runtime *rt = rt_get(L);
+  struct task *t = rt->current;
   struct scope *below = t ? t->scope : NULL;
+  if (ptrmap_reserve(&rt->inner, rt->inner_wanted + 1) < 0) {
+    lua_pushliteral(L, "not enough memory");
+    return refuse_resume(L);
+  }
   if (t && lua_status(co) == LUA_YIELD) scope_attach(t, co);
   lua_xmove(L, co, nargs);
   return resume_in(L, co, nargs, below);

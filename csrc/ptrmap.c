@@ -43,6 +43,12 @@ void ptrmap_deinit(struct ptrmap *m) {
   *m = (struct ptrmap){0};
 }
 
+int ptrmap_reserve(struct ptrmap *m, size_t n) {
+  while ((m->len + n - 1) * 4 >= m->cap * 3)
+    if (grow(m) < 0) return -ENOMEM;
+  return 0;
+}
+
 int ptrmap_set(struct ptrmap *m, const void *key, void *value) {
   assert(key);
   if (m->len * 4 >= m->cap * 3 && grow(m) < 0) return -ENOMEM;

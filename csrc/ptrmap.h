@@ -23,6 +23,9 @@ struct ptrmap {
 
 void ptrmap_deinit(struct ptrmap *m);
 
+/* Room for n more keys, so that setting them can't fail; -ENOMEM. */
+int ptrmap_reserve(struct ptrmap *m, size_t n);
+
 /* Set key (not NULL) to value, replacing. -ENOMEM leaves all as it was. */
 int ptrmap_set(struct ptrmap *m, const void *key, void *value);
 

@@ -100,7 +100,14 @@ TEST("without memory nothing changes") {
   for (size_t i = 0; i < 24; i++) ptrmap_set(&m, key(i), &thing);
   fault_arm("ptrmap_grow", 1, true);
   CHECK_INT(ptrmap_set(&m, key(24), &thing), ==, -ENOMEM);
+  CHECK_INT(ptrmap_reserve(&m, 1), ==, -ENOMEM);
   fault_arm(NULL, 0, false);
+  CHECK_INT(ptrmap_reserve(&m, 100), ==, 0);
+  fault_arm("ptrmap_grow", 1, true);
+  for (size_t i = 24; i < 124; i++)
+    CHECK_INT(ptrmap_set(&m, key(i), &thing), ==, 0);
+  fault_arm(NULL, 0, false);
+  for (size_t i = 24; i < 124; i++) ptrmap_remove(&m, key(i));
   CHECK_INT(m.len, ==, 24);
   CHECK(ptrmap_get(&m, key(23)) == &thing);
   ptrmap_deinit(&m);
