@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lua_op.h"
 #include "lua_scope.h"
 
 #define SETTLE_NS (7 * NS_PER_S) /* a linger, and some for the kernel */
@@ -59,6 +60,7 @@ static bool may_idle(const struct runtime *rt, bool stepping) {
 
 static int turn(lua_State *L, struct runtime *rt, bool wait,
                 uint64_t step_until_ns) {
+  if (rt->unmade) op_await_drop(rt);
   struct task *saved = rt->current;
   lua_State *saved_top = rt->top;
   bool nested = rt->pumping;

@@ -70,8 +70,7 @@ int op_await(lua_State *L, struct task *t, struct op *op, uint64_t until_ns,
   return await_yield(L, t, &waits_awaited, op, until_ns, (lua_KContext)op, k);
 }
 
-/* An earlier one whose values could not be made, for lack of memory. */
-static void free_unmade(struct runtime *rt) {
+void op_await_drop(struct runtime *rt) {
   struct op *op = rt->unmade;
   rt->unmade = NULL;
   if (op) proactor_free(&rt->proactor, op);
@@ -82,11 +81,11 @@ enum wait_end op_await_end(lua_State *L, struct op *op) {
   struct task *t = rt->current;
   bool came = t && t->wait.end == WAIT_READY;
   int32_t res = came ? op->res : 0;
-  free_unmade(rt);
+  op_await_drop(rt);
   if (came) rt->unmade = op; /* until it is freed or awaited again */
-  if (came && res == -ECANCELED && t->wait.asked) free_unmade(rt);
+  if (came && res == -ECANCELED && t->wait.asked) op_await_drop(rt);
   enum wait_end end = await_end_op(L, res);
-  if (end == WAIT_TIMEOUT) free_unmade(rt);
+  if (end == WAIT_TIMEOUT) op_await_drop(rt);
   return end;
 }
 
@@ -94,7 +93,7 @@ void op_await_free(lua_State *L, struct op *op) {
   struct runtime *rt = rt_get(L);
   assert(rt->unmade == op);
   (void)op;
-  free_unmade(rt);
+  op_await_drop(rt);
 }
 
 int op_await_again(lua_State *L, struct op *op, uint64_t until_ns,

@@ -21,6 +21,9 @@ int op_await(lua_State *L, struct task *t, struct op *op, uint64_t until_ns,
  * gone. Raises a cancellation. */
 enum wait_end op_await_end(lua_State *L, struct op *op);
 void op_await_free(lua_State *L, struct op *op);
+/* Once no task runs: free one whose values could not be made, for lack of
+ * memory. */
+void op_await_drop(struct runtime *rt);
 /* k awaits it once more: it was filled anew. */
 int op_await_again(lua_State *L, struct op *op, uint64_t until_ns,
                    lua_KFunction k);
