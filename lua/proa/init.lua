@@ -10,17 +10,11 @@ local each = require "proa.each"
 local fd = require "proa.fd"
 local dump = require "proa.dump"
 local file = require "proa.fs.file"
-local fs = require "proa.fs"
 local listener = require "proa.listener"
 local net = require "proa.net"
-local process = require "proa.process"
-local serve_until = require "proa.serve_until"
-local stdio = require "proa.stdio"
 local stream = require "proa.stream"
-local testing = require "proa.testing"
 
 local proa = {
-  testing = testing,
   -- running
   run = core.run, stop = core.stop, spawn = core.spawn,
   current = core.current,
@@ -50,13 +44,9 @@ local proa = {
   -- inside another loop
   step = core.step, pollfd = core.pollfd, timeout_hint = core.timeout_hint,
   pollable = fd.pollable,
-  -- the network, children, signals
+  -- the network, signals
   net = net,
-  process = process,
-  -- files
-  fs = fs,
   signal = { wait = core.signal_wait, each = core.signal_each },
-  serve_until = serve_until, stdio = stdio,
 }
 
 datagram.extend(core.datagram_methods)
@@ -97,7 +87,10 @@ if core.patch_require() then own_require = require end
 core.own_code(debug.getinfo(1, "S").source)
 
 --- What few programs need is loaded when it is first asked for.
-local later = { socket = "proa.socket" }
+local later = {
+  fs = "proa.fs", process = "proa.process", serve_until = "proa.serve_until",
+  socket = "proa.socket", stdio = "proa.stdio", testing = "proa.testing",
+}
 
 setmetatable(proa, {
   __index = function(self, name)
@@ -105,6 +98,11 @@ setmetatable(proa, {
     local module = require(later[name])
     rawset(self, name, module)
     return module
+  end,
+  --- Who lists the module sees all of it.
+  __pairs = function(self)
+    for name in pairs(later) do assert(self[name]) end
+    return next, self
   end,
 })
 
