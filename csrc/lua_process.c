@@ -24,7 +24,7 @@ struct lua_process *process_check(lua_State *L, int arg) {
 
 static struct process *check_live(lua_State *L) {
   struct lua_process *o = process_check(L, 1);
-  if (rt_gone(o->rt)) luaL_error(L, "proa: this Lua state is closing");
+  if (!o->k || rt_gone(o->rt)) luaL_error(L, "proa: this Lua state is closing");
   return o->k;
 }
 
@@ -82,7 +82,8 @@ static int l_wait(lua_State *L) {
 /* -- as one of several -- */
 
 static bool process_ready(lua_State *L, int idx) {
-  return process_check(L, idx)->k->ended;
+  const struct process *k = process_check(L, idx)->k;
+  return !k || k->ended;
 }
 
 static void process_link(lua_State *L, int idx, struct looker *k) {
@@ -96,8 +97,10 @@ static bool process_external(lua_State *L, int idx) {
 }
 
 static int process_take(lua_State *L, int idx, struct looker *k) {
+  const struct process *child = process_check(L, idx)->k;
   (void)k;
-  return push_result(L, process_check(L, idx)->k);
+  return child ? push_result(L, child)
+               : push_fail(L, "wait: the process was left", "CLOSED");
 }
 
 static const struct select_class selects_process = {.ready = process_ready,
@@ -125,11 +128,12 @@ static int l_kill(lua_State *L) {
 /* end(): TERM, and KILL when the grace is over; does not wait */
 static int l_end(lua_State *L) {
   struct lua_process *o = process_check(L, 1);
-  if (!rt_gone(o->rt)) process_end(o->k, o->grace_ns);
+  if (o->k && !rt_gone(o->rt)) process_end(o->k, o->grace_ns);
   return 0;
 }
 
-/* The child lives on, and is reaped when it ends. */
+/* The child lives on, and is reaped when it ends. At lua_close tasks go after
+ * handles, and their <close> variables may still come with this object. */
 static int l_gc(lua_State *L) {
   struct lua_process *o = process_check(L, 1);
   struct process *k = o->k;
@@ -156,10 +160,11 @@ static int l_take_stream(lua_State *L) {
 
 /* state(process) -> pid, "running" | "exited" | "killed" | "ended"[, how] */
 static int l_state(lua_State *L) {
-  const struct process *k = process_check(L, 1)->k;
-  lua_pushinteger(L, k->pid);
-  if (!k->ended || k->err) {
-    lua_pushstring(L, k->ended ? "ended" : "running");
+  const struct lua_process *o = process_check(L, 1);
+  const struct process *k = o->k;
+  lua_pushinteger(L, o->pid);
+  if (!k || !k->ended || k->err) {
+    lua_pushstring(L, !k ? "left" : k->ended ? "ended" : "running");
     return 2;
   }
   lua_pushstring(L, k->status.signal ? "killed" : "exited");
@@ -188,7 +193,7 @@ static int l_index(lua_State *L) {
   struct lua_process *o = process_check(L, 1);
   lua_settop(L, 2);
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "pid") == 0) {
-    lua_pushinteger(L, o->k->pid);
+    lua_pushinteger(L, o->pid);
     return 1;
   }
   lua_pushvalue(L, 2);
@@ -286,6 +291,7 @@ static int l_spawn(lua_State *L) {
   if (r >= 0) r = process_spawn(p, &s, &o->k, &step);
   stdio_close(io);
   if (r < 0) return push_failure(L, step, r);
+  o->pid = o->k->pid;
   lua_pop(L, 1);
   return 1;
 }

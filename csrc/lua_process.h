@@ -13,6 +13,7 @@
 struct lua_process {
   struct runtime *rt;
   struct process *k; /* until it is collected */
+  pid_t pid;
   uint64_t grace_ns;
 };
 
