@@ -5,10 +5,9 @@
 --
 -- Shows a watch on a directory beside reads of a file: the task sleeps in the
 -- kernel until something happens. When the file is rotated (renamed away and
--- made anew) or removed, the rest of the old one is printed and the new one
--- followed from its start; when it is cut, reading goes on from the start. The
--- last LINES lines (default 0) are printed first. It ends with SIGINT or
--- SIGTERM.
+-- made anew) the old one is followed until there is a new one, and that from
+-- its start; when it is cut, reading goes on from the start. The last LINES
+-- lines (default 0) are printed first. It ends with SIGINT or SIGTERM.
 --
 -- Prints, of a file that was rotated:
 --   last line that was there
@@ -67,24 +66,29 @@ local function is_same(file)
   return there and here.inode == there.inode and here.device == there.device
 end
 
+--- Until something happens that may be ours: of an old file any change may be.
+local function wait(watch, is_old)
+  repeat
+    local change = assert(watch:next())
+  until is_old or change.kind == "lost" or change.name == name
+end
+
 local function follow(watch)
   local file = fs.open(path)
   if file then file:seek("set", start_of_last(file, count)) end
   while true do
     if file then print_new(file) end
-    if file and not is_same(file) then
-      print_new(file) -- what was written just before
-      file:close()
-      file = nil
-    end
-    if not file then
-      file = fs.open(path)
-      if file then print "(rotated)" end
-    end
-    if not file or file:seek() >= file:stat().size then
-      repeat
-        local change = assert(watch:next())
-      until change.kind == "lost" or change.name == name
+    local is_old = not (file and is_same(file))
+    local new = is_old and fs.open(path)
+    if new then
+      if file then
+        print_new(file) -- what was written before there was a new one
+        file:close()
+      end
+      print "(rotated)"
+      file = new
+    elseif not file or file:seek() >= file:stat().size then
+      wait(watch, is_old)
     end
   end
 end

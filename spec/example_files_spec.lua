@@ -100,8 +100,13 @@ describe("the example tail", function()
     local output, status = helper.lua(([[
       local proa = require "proa"
       arg = { [0] = "x", %q }
+      local function catches_term() -- the kernel's word: bit 15 - 1
+        local status = assert(proa.fs.read "/proc/self/status")
+        local caught = tonumber(status:match "SigCgt:%%s*(%%x+)", 16)
+        return caught & 0x4000 ~= 0
+      end
       proa.spawn(function()
-        proa.sleep(0.05)
+        while not catches_term() do proa.sleep(0.001) end
         os.execute("kill -TERM " .. proa.fs.readlink "/proc/self")
       end)
       dofile "examples/tail.lua"
