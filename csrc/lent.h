@@ -35,6 +35,7 @@ void lent_free(void *p); /* NULL is fine */
 /* Was it freed, and is a guard now? */
 bool lent_is_freed(const void *p);
 size_t lent_blocks(void);
+bool lent_is_poison(const void *bytes, size_t n);
 
 /* Of bytes that must not change meanwhile. */
 uint64_t lent_sum(uint64_t sum, const void *bytes, size_t n);

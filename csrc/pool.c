@@ -26,9 +26,9 @@ static void poison_deinit(struct pool *pool) {
 }
 
 static void check_poison(const struct pool *pool, uint16_t id) {
-  const unsigned char *at = pool_at(pool, id);
-  for (uint32_t i = pool->used[id]; i < pool->size; i++)
-    assert(at[i] == LENT_POISON && "a write to a pool buffer that is taken");
+  size_t used = pool->used[id];
+  assert(lent_is_poison(pool_at(pool, id) + used, pool->size - used) &&
+         "a write to a pool buffer that is taken");
 }
 
 void pool_filled(struct pool *pool, uint16_t id, int32_t n) {
