@@ -17,27 +17,21 @@ if not (path and depth and seconds) then
   os.exit(2)
 end
 
-local n, bad, times = 0, 0, {}
+local n, bad, times, stopped = 0, 0, {}, false
 
-local function reader(file, blocks, stop)
+local function reader(file, blocks)
   local buffer, random, now = proa.buffer(BLOCK), math.random, proa.now
   local unpack = string.unpack
-  local count = 0
-  while true do
+  while not stopped do
     local k = random(0, blocks - 1)
-    count = count + 1
-    local started = count % SAMPLE == 0 and now()
+    n = n + 1
+    local started = n % SAMPLE == 0 and now()
     local got = file:read_into_at(k * BLOCK, buffer)
     if got ~= BLOCK or unpack("<I8", buffer:string(1, 8)) ~= k then
       bad = bad + 1
     end
-    if started then
-      local t = now()
-      times[#times + 1] = t - started
-      if t >= stop then break end
-    end
+    if started then times[#times + 1] = now() - started end
   end
-  n = n + count
 end
 
 local function make(blocks)
@@ -65,13 +59,15 @@ proa.run(function()
   local cpu, started = os.clock(), proa.now()
   local tasks = {}
   for i = 1, depth do
-    tasks[i] = proa.spawn(reader, file, blocks, started + seconds)
+    tasks[i] = proa.spawn(reader, file, blocks)
   end
-  for i = 1, depth do tasks[i]:await() end
-  local elapsed = proa.now() - started
+  proa.sleep(seconds)
+  local elapsed, count = proa.now() - started, n
   cpu = os.clock() - cpu
+  stopped = true
+  for i = 1, depth do tasks[i]:await() end
   table.sort(times)
   print(("how=proa%s depth=%d iops=%.0f p50_us=%.1f p99_us=%.1f cpu_us=%.2f"
-    .. " bad=%d"):format(direct and "+direct" or "", depth, n / elapsed,
-    percentile(0.5), percentile(0.99), cpu / n * 1e6, bad))
+    .. " bad=%d"):format(direct and "+direct" or "", depth, count / elapsed,
+    percentile(0.5), percentile(0.99), cpu / count * 1e6, bad))
 end)
