@@ -13,13 +13,14 @@ return function(kit, proa)
   a:unread "<"
   kit.equal("<END", a:read(4))
   local buffer = proa.buffer(8)
-  kit.equal(3, a:read_into(buffer, 1, 3))
-  assert(buffer:string(1, 3) == "123")
+  local n = assert(a:read_into(buffer, 1, 3))
+  local rest = n < 3 and a:read_exact(3 - n) or ""
+  kit.equal("123", buffer:string(1, n) .. rest)
   kit.equal("45", a:read_exact(2))
   kit.code("TIMEOUT", a:read_exact(100, 0))
   assert(b:write "l1\nl2\n")
   assert(b:shutdown "w")
-  local n = 0
+  n = 0
   for line in a:lines() do n = n + #line end
   assert(n == 7, n)
   kit.equal("", a:read "a")

@@ -202,10 +202,10 @@ local function show(when, s)
 end
 
 --- All clients pause, so that each sample sees the same: a server and nobody.
-local pause = { asked = false, running = 0 }
+local pause = { asked = false, running = 0, over = false }
 
-local function keep_going(address, until_time)
-  while proa.now() < until_time do
+local function keep_going(address)
+  while not pause.over do
     while pause.asked do proa.sleep(0.05) end
     pause.running = pause.running + 1
     client(address)
@@ -263,11 +263,13 @@ proa.run(function()
   local listener = assert(proa.net.listen "127.0.0.1:0")
   local until_time = proa.now() + minutes * 60
   local server = proa.spawn(function() listener:serve(handler) end)
-  for _ = 1, CLIENTS do
-    proa.spawn(keep_going, listener:address(), until_time)
+  local clients = {}
+  for i = 1, CLIENTS do
+    clients[i] = proa.spawn(keep_going, listener:address())
   end
   first, last = watch(until_time)
-  while pause.running > 0 do proa.sleep(0.05) end
+  pause.over = true
+  for _, task in ipairs(clients) do task:await() end
   listener:close()
   server:await()
 end)
