@@ -6,7 +6,8 @@
 --- shell and with children: its flags are not changed, and stdin takes only
 --- what somebody here waits for (up to what is there at once), so that a child
 --- with `stdin = "inherit"` finds the rest (a read that was given up may still
---- take what comes before its cancel, at the next wait, has reached it). Closing one of them leaves the
+--- take what comes before its cancel, at the next wait, has reached it).
+--- Closing one of them leaves the
 --- number open, for print and io. What was written is gone when the program
 --- ends, also by os.exit (for at most a second then). One that was closed when
 --- the program began fails with EBADF.
