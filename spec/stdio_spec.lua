@@ -102,12 +102,11 @@ describe("stdin", function()
   end)
 
   it("is shared: what nobody here waits for is a child's to read", function()
-    if helper.driver == "sim" then return end -- a cancel takes its time there
     local words = command [[
       print(stdin:read("l"))
-      print(select(3, stdin:read("l", { timeout = 0.01 })))
-      while proa.stats().ops_in_flight > 0 do proa.sleep(0) end
-      io.stdout:flush()
+      local code = select(3, stdin:read("l", { timeout = 0.01 }))
+      while proa.stats().ops_in_flight > 0 do proa.sleep(0) end -- given up
+      print(code)
       proa.process.run { shell = "read line; echo child $line",
         stdin = "inherit", stdout = "inherit" }
       print(stdin:read "l")
