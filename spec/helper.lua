@@ -183,6 +183,8 @@ end
 --- The error with the traceback of where it was raised, in its own task.
 local function with_traceback(err)
   if type(err) == "string" then return debug.traceback(err, 2) end
+  local meta = getmetatable(err)
+  if meta and meta.__type == "pending" then return err end -- not an error
   if type(err) == "table" and type(err.message) == "string" then
     err.message = debug.traceback(err.message, 2)
   end
