@@ -34,10 +34,11 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar) {
   luaL_error(L, "interrupted!");
 }
 
+enum { HOOK_ALL = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
+
 void signals_interrupt(struct runtime *rt, lua_State *L) {
-  int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
   rt->interrupted = 1;
-  lua_sethook(L, interrupt_hook, mask, 1);
+  lua_sethook(L, interrupt_hook, HOOK_ALL, 1);
 }
 
 static void on_signal(int signal) {
@@ -83,14 +84,32 @@ static void restore(int signal) {
 
 /* -- SIGINT while the loop runs -- */
 
+/* When the module was loaded a handler stood. */
+static bool handled_at_first;
+
+static bool is_handler(const struct sigaction *a) {
+  return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
+}
+
+/* The stock interpreter's handler gives SIGINT its default back and leaves a
+ * hook. When it ran after the last of Lua's instructions, nobody would come
+ * to that hook while the loop sleeps. */
+static bool came_before(const struct runtime *rt, const struct sigaction *now) {
+  return handled_at_first && now->sa_handler == SIG_DFL &&
+         lua_gethook(rt->L) != interrupt_hook &&
+         lua_gethookmask(rt->L) == HOOK_ALL && lua_gethookcount(rt->L) == 1;
+}
+
 /* Only where a handler stands, as the stock interpreter's does: without one
  * the process is to die, ignored it is to go on. */
 void signals_pump_begin(struct runtime *rt) {
   struct sigaction now;
   served = rt->main;
   if (installed[SIGINT] || sigaction(SIGINT, NULL, &now) < 0) return;
-  if (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return;
-  install(SIGINT, on_signal, 0);
+  if (is_handler(&now)) install(SIGINT, on_signal, 0);
+  if (!came_before(rt, installed[SIGINT] ? &before[SIGINT] : &now)) return;
+  lua_sethook(rt->L, NULL, 0, 0);
+  rt->interrupted = 1;
 }
 
 void signals_pump_end(struct runtime *rt) {
@@ -292,5 +311,7 @@ void signals_close(struct runtime *rt) {
 
 void open_signal(lua_State *L) {
   static const luaL_Reg functions[] = {{"signal_wait", l_wait}, {NULL, NULL}};
+  struct sigaction now;
+  handled_at_first = sigaction(SIGINT, NULL, &now) == 0 && is_handler(&now);
   add_functions(L, functions);
 }
