@@ -11,8 +11,10 @@ return function(kit, proa)
     stdout = "pipe", grace = LIMIT })
   p.stdin:write "line\n"
   kit.equal("line", p.stdout:read("l", { timeout = LIMIT }))
-  assert(p:kill "KILL")
+  -- what failed may have closed its stdin: then it ends by itself
+  local killed, message, code = p:kill "KILL"
+  assert(killed or code == "ESRCH", message)
   local name, how = proa.select { p = p, timeout = 20 * LIMIT }
   kit.equal("p", name)
-  kit.equal("KILL", assert(how).signal)
+  if killed then kit.equal("KILL", assert(how).signal) end
 end
