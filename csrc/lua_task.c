@@ -13,6 +13,8 @@
 #include "lua_select.h"
 #include "malloc_hint.h"
 
+enum { KEPT_MAX = 3 }; /* arguments in the record of one not started */
+
 enum { MANY = 1000 }; /* live tasks; their memory is worth asking for */
 
 enum { NAME_LENGTH = 23 };
@@ -84,12 +86,24 @@ static lua_State *make_coroutine(lua_State *L, struct task *t, int nargs) {
   return co;
 }
 
-/* Without arguments the coroutine is made by its first resume: until then a
- * task is only its record, and then its memory is at hand. A table that it
- * has been given since (a name) stays. */
+/* Move the arguments that the task at idx keeps to the top of L; how many. */
+static int take_arguments(lua_State *L, int idx) {
+  int n = 0;
+  while (lua_getiuservalue(L, idx, n + 2) != LUA_TNONE) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, idx, ++n + 1);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+/* The coroutine is made just before its first resume: until then a task is
+ * only its record. A table that it has been given since (a name) stays. */
 void task_start(lua_State *L, struct task *t) {
+  int idx = lua_gettop(L) + 1;
+  luaL_checkstack(L, KEPT_MAX + 8, NULL);
   task_push(L, t);
-  bool table = lua_getiuservalue(L, -1, 1) == LUA_TTABLE;
+  bool table = lua_getiuservalue(L, idx, 1) == LUA_TTABLE;
   if (table) {
     lua_rawgeti(L, -1, EXTRA_CO);
     lua_replace(L, -2);
@@ -98,30 +112,42 @@ void task_start(lua_State *L, struct task *t) {
   if (t->rt->live > MANY) malloc_hint_growth(co);
   if (lua_gethook(t->rt->L)) task_inherit_hook(L, co, t->rt->L);
   executor_push_main(co, t);
-  lua_insert(L, -2);
-  lua_xmove(L, co, 1);
+  lua_insert(L, -2); /* the task, the coroutine, the function */
+  lua_xmove(L, co, 1 + take_arguments(L, idx));
   if (table)
-    task_set_extra(L, -2, EXTRA_CO);
+    task_set_extra(L, idx, EXTRA_CO);
   else
-    lua_setiuservalue(L, -2, 1);
-  lua_pop(L, 1);
+    lua_setiuservalue(L, idx, 1);
+  lua_settop(L, idx - 1);
   t->co = co;
+}
+
+/* Many arguments need a stack; a callable table in the place of the function
+ * would be taken for the table of extras. */
+static bool needs_coroutine(lua_State *L, int nargs) {
+  return nargs > KEPT_MAX || !lua_isfunction(L, -(nargs + 2));
+}
+
+static void keep_arguments(lua_State *L, int nargs) {
+  for (int i = 0; i <= nargs; i++) {
+    lua_pushvalue(L, i - nargs - 2);
+    lua_setiuservalue(L, -2, i + 1);
+  }
 }
 
 /* All that can fail first; then the task exists for everybody at once. */
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
                         struct group *group) {
-  struct task *t = lua_newuserdatauv(L, sizeof *t, 1);
+  int kept = nargs <= KEPT_MAX ? nargs : 0;
+  struct task *t = lua_newuserdatauv(L, sizeof *t, 1 + kept);
   if (rt->live > MANY) malloc_hint_growth(t);
   task_init(t, rt);
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->class_ref);
   lua_setmetatable(L, -2);
-  if (nargs || lua_istable(L, -2)) { /* a table would be taken for extras */
+  if (needs_coroutine(L, nargs))
     t->co = make_coroutine(L, t, nargs);
-  } else {
-    lua_pushvalue(L, -2);
-    lua_setiuservalue(L, -2, 1);
-  }
+  else
+    keep_arguments(L, nargs);
   if (rt->locals) locals_inherit(L, t);
   anchor(L, t);
   lua_replace(L, -(nargs + 2));

@@ -64,7 +64,7 @@ TEST("a task whose coroutine can't be made fails, the others go on") {
               "local ran = {}\n"
               "proa.run(function()\n"
               "  local a = proa.spawn(function() ran[1] = true end)\n"
-              "  local b = proa.spawn(function() ran[2] = true end)\n"
+              "  local b = proa.spawn(function(i) ran[i] = true end, 2)\n"
               "  refuse(true)\n"
               "  local ok, message = pcall(a.await, a)\n"
               "  refuse(false)\n"
@@ -80,11 +80,11 @@ TEST("a task whose coroutine can't be made fails, the others go on") {
   CHECK_INT(r, ==, LUA_OK);
 }
 
-TEST("a spawn with arguments fails at once, and leaves nothing") {
+TEST("a spawn with many arguments fails at once, and leaves nothing") {
   int r = run("local proa = require 'proa'\n"
               "proa.run(function()\n"
               "  refuse(true)\n"
-              "  local ok, message = pcall(proa.spawn, print, 1)\n"
+              "  local ok, message = pcall(proa.spawn, print, 1, 2, 3, 4)\n"
               "  refuse(false)\n"
               "  assert(not ok and message == 'not enough memory')\n"
               "  assert(#proa.tasks() == 1)\n"
