@@ -120,7 +120,8 @@ describe("open", function()
     assert.equal(4096, file:read_into_at(0, page))
     assert.equal(("x"):rep(4096), page:string())
     assert.equal(("x"):rep(4096) .. ("y"):rep(4096), file:read "a")
-    fails("EINVAL", file:read_into_at(1, page))
+    local n, message, why = file:read_into_at(1, page)
+    if n ~= 4096 then fails("EINVAL", n, message, why) end -- tmpfs takes any
   end)
 end)
 
