@@ -137,12 +137,16 @@ describe("permissions", function()
     end)
   end
 
+  local NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+
   it("are the kernel's, and are told as it does", function()
     local root = user_id() == 0 -- who would be allowed everything
+    if root and not os.execute(NOBODY .. ' test -r "$PWD/lua/proa/init.lua"') then
+      return pending "this checkout is where only root may look"
+    end
     local dir, restore = plant()
     local _ <close> = restore
-    local output = helper.lua(PROGRAM:format(dir), { env = root
-      and "setpriv --reuid=65534 --regid=65534 --clear-groups" or nil })
+    local output = helper.lua(PROGRAM:format(dir), { env = root and NOBODY or nil })
     assert.equal(table.concat({ "EACCES", "EACCES", "all may", "EACCES",
       "EACCES", "EACCES", "EACCES", "EACCES", root and "EPERM" or "nil",
       root and "EACCES" or "nil", "EACCES",
