@@ -75,19 +75,19 @@ local function add(self, object)
     self.of[#self.futures] = object
   end
   if timeout then
-    self.due[object] = core.now() + timeout
+    self.due[object] = timeout
     self.limit = math.min(self.limit or timeout, timeout)
   end
 end
 
---- The objects that are ready by now, in the order in which they were given.
-local function collect(self, objects)
+--- The objects that are ready when so much time has passed, in the order in
+-- which they were given.
+local function collect(self, objects, passed)
   local ready, by = {}, {}
   for i, future in ipairs(self.futures) do by[self.of[i]] = future:poll() end
-  local now = core.now()
   for _, object in ipairs(objects) do
     local due = self.due[object]
-    if by[object] or (due and due <= now) then ready[#ready + 1] = object end
+    if by[object] or (due and due <= passed) then ready[#ready + 1] = object end
   end
   return ready
 end
@@ -111,13 +111,17 @@ local function poll(...)
     end
   end
   if limit then self.limit = math.min(self.limit or limit, limit) end
+  local start, chosen = core.now(), nil
   if #self.futures == 0 then
     if not self.limit then misuse "poll: nothing to wait for" end
     core.sleep(self.limit)
   else
-    core.choose(self.futures, self.limit)
+    chosen = core.choose(self.futures, self.limit)
   end
-  local ready = collect(self, objects)
+  -- a limit that is over is, whatever the clock says of its last digit
+  local passed = core.now() - start
+  if not chosen then passed = math.max(passed, self.limit) end
+  local ready = collect(self, objects, passed)
   if #ready > 0 then return table.unpack(ready) end
   return nil, "poll: timed out", "TIMEOUT"
 end
