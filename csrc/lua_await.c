@@ -278,7 +278,8 @@ static enum wait_end conclude(lua_State *L, struct task *t, enum wait_end end) {
   if (end != WAIT_CANCELLED) return end;
   struct scope *s = task_cancelled_scope(t);
   if (s) raise_cancel(L, t, s);
-  return WAIT_READY;
+  luaL_error(L, "cancelled"); /* the scope was left meanwhile, by other hands */
+  return end;
 }
 
 enum wait_end await_end(lua_State *L) {

@@ -167,12 +167,22 @@ local function failure(options, argv, step, message, code)
   end), code
 end
 
+local GRACE = 5 -- seconds
+
+-- By process: futures of what it said, set when that has been passed on, and
+-- its grace. Only where a task passes it on.
+local saying = setmetatable({}, { __mode = "k" })
+
+local sets = { __close = function(self) self.future:set() end }
+
 --- Copies what a stream has to the child, or what the child says to a stream,
 -- until that ends or nobody takes it any more.
 ---@return proa.task|nil task when it is worth waiting for
 local function pump(p, key, stream)
-  local pipe = core.take_stream(p, key)
+  local pipe, said = core.take_stream(p, key), core.future()
+  if key ~= "stdin" then table.insert(saying[p], said) end
   local task = core.spawn(function()
+    local _ <close> = setmetatable({ future = said }, sets)
     local _ <close> = pipe
     if key == "stdin" then return stream:copy_to(pipe) end
     return pipe:copy_to(stream)
@@ -226,6 +236,7 @@ local function spawn(options, who)
     options.new_session, options.grace)
   if not p then return failure(options, call.argv, step, message, code) end
   local pumps = {}
+  if next(call.pumped) then saying[p] = { grace = options.grace or GRACE } end
   for _, key in ipairs(keys) do
     local stream = call.pumped[key]
     pumps[#pumps + 1] = stream and pump(p, key, stream)
@@ -261,5 +272,20 @@ local function close(self)
 end
 
 core.process_methods.close = close
+
+local wait = core.process_methods.wait
+
+--- What it said has been passed on as well, unless others hold its pipes for
+-- longer than the grace.
+function core.process_methods:wait(timeout)
+  local said = saying[self]
+  if not said then return wait(self, timeout) end
+  local result, message, code = wait(self, timeout)
+  local until_then = core.now() + said.grace
+  for _, future in ipairs(result and said or {}) do
+    future:await(math.max(until_then - core.now(), 0))
+  end
+  return result, message, code
+end
 
 return process

@@ -14,7 +14,8 @@ describe("a program that ends", function()
         local shown <close> = setmetatable({}, {
           __close = function()
             print((tostring(p):gsub("%d+", "N")), math.type(p.pid))
-            print(pcall(p.wait, p, 0))
+            local ok, message = pcall(p.wait, p, 0)
+            print(ok, (message:gsub("^%S+%.lua:%d+: ", "")))
           end,
         })
         p:wait()

@@ -85,7 +85,9 @@ function process.run(options) end
 local object = {}
 
 --- Wait for its end; any number of tasks may. A child that is stopped has not
---- ended.
+--- ended. What it said has then been passed on to files and streams of proa, too,
+--- unless others hold its pipes for longer than `grace`; as an entry of select
+--- the end alone counts.
 ---@param timeout? number seconds
 ---@return proa.exit? result
 ---@return string? message
