@@ -26,8 +26,9 @@ local fs = {}
 ---@field permissions? integer|string of a new one, before the umask; default 666
 ---@field follow? boolean false: ELOOP when the last name is a symbolic link
 
---- Open a file. A cancelled open leaves nothing open. Opening a FIFO waits for
---- its other end.
+--- Open a file. A cancelled open leaves nothing open. A FIFO: on poll this waits
+--- for its other end, and one of the worker threads with it, also after a limit;
+--- on uring it does not wait, and for writing fails with ENXIO when nobody reads.
 ---@param path string
 ---@param mode? string|proa.fs.open_options as io.open's: "r" (default), "w",
 ---  "a", "r+", "w+", "a+", "b" is ignored; "x" behind a "w" or "a": it must be new
