@@ -118,8 +118,7 @@ end
 local function named_tmpfile(dir, permissions)
   return try_names(function(random)
     local path = dir .. "/proa-" .. random
-    local file, message, code = open(path, bits.both | bits.create
-      | bits.exclusive, permissions)
+    local file, message, code = opening.create(path, bits.both, permissions)
     if file then core.shield(call, "unlink", path) end
     return file, message, code
   end)
@@ -149,7 +148,7 @@ function fs.tmpdir(options)
   args.path("tmpdir", root)
   return args.within(options, "tmpdir", root, try_names, function(random)
     local path = root .. "/proa-" .. random
-    local ok, message, code = call("mkdir", path, 448)
+    local ok, message, code = core.shield(call, "mkdir", path, 448)
     if ok then return path end
     return nil, message, code
   end)

@@ -61,4 +61,12 @@ function opening.open(path, flags, permissions, label)
     flags & bits.direct ~= 0)
 end
 
+--- A new file under a name that its caller takes away again. Not given up
+-- half way: an open that goes on behind a cancelled task would make the name
+-- after it was taken away.
+function opening.create(path, flags, permissions)
+  return core.shield(opening.open, path, flags | bits.create | bits.exclusive,
+    permissions)
+end
+
 return opening

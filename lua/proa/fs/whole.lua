@@ -23,8 +23,8 @@ function whole.read(path, options)
   return args.within(options, "read", path, read, path, options.max)
 end
 
-local function write_all(path, flags, permissions, data, sync)
-  local file <close>, message, code = open(path, flags, permissions)
+local function write_all(path, flags, permissions, data, sync, make)
+  local file <close>, message, code = (make or open)(path, flags, permissions)
   if not file then return nil, message, code end
   local ok
   ok, message, code = file:write(data)
@@ -66,8 +66,8 @@ local function write_atomic(path, data, permissions, sync)
   local target, kept = replaced(path)
   local temp <close> = temporary(target)
   local mode = permissions or kept or 438
-  local ok, message, code = write_all(temp.name, bits.write | bits.create
-    | bits.exclusive, mode, data, sync)
+  local ok, message, code = write_all(temp.name, bits.write, mode, data, sync,
+    opening.create)
   if ok and (kept or permissions) then
     ok, message, code = call("chmod", temp.name, mode)
   end
