@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT */
 #include "lua_buffer.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "lua_core.h"
@@ -112,6 +113,22 @@ static int l_string(lua_State *L) {
   opt_range(L, 2, b->len, &at, &n);
   lua_pushlstring(L, (char *)b->data + at, n);
   return 1;
+}
+
+/* byte([i[, j]]) -> integers; i: 1, j: i. Negative ones count from the end */
+static int l_byte(lua_State *L) {
+  const struct buf *b = check_buffer(L, 1);
+  lua_Integer first = luaL_optinteger(L, 2, 1);
+  size_t i = position(first, b->len);
+  size_t j = position(luaL_optinteger(L, 3, first), b->len);
+  if (i < 1) i = 1;
+  if (j > b->len) j = b->len;
+  if (i > j) return 0;
+  luaL_argcheck(L, j - i < INT_MAX, 3, "too many bytes");
+  int n = (int)(j - i) + 1;
+  luaL_checkstack(L, n, "too many bytes");
+  for (int k = 0; k < n; k++) lua_pushinteger(L, b->data[i - 1 + (size_t)k]);
+  return n;
 }
 
 /* slice([i[, j]]): a new buffer with a copy of these bytes */
@@ -238,10 +255,10 @@ static int l_gc(lua_State *L) {
 }
 
 void open_buffer(lua_State *L) {
-  static const luaL_Reg methods[] = {{"string", l_string}, {"slice", l_slice},
-                                     {"append", l_append}, {"set", l_set},
-                                     {"resize", l_resize}, {"pack", l_pack},
-                                     {"unpack", l_unpack}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"string", l_string}, {"byte", l_byte},     {"slice", l_slice},
+      {"append", l_append}, {"set", l_set},       {"resize", l_resize},
+      {"pack", l_pack},     {"unpack", l_unpack}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__len", l_len},
                                   {"__tostring", l_tostring},
                                   {"__gc", l_gc},

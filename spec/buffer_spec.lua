@@ -59,6 +59,21 @@ describe("a buffer", function()
     assert.equal("ab\0\0", b:resize(4):string())
   end)
 
+  it_main("tells its bytes as string.byte does", function()
+    local text = "a\0\255z"
+    local b = proa.buffer(text)
+    local ends = { -9, -4, -2, 0, 1, 2, 4, 5, math.maxinteger, math.mininteger }
+    assert.same({ text:byte() }, { b:byte() })
+    for _, i in ipairs(ends) do
+      assert.same({ text:byte(i) }, { b:byte(i) })
+      for _, j in ipairs(ends) do
+        assert.same({ text:byte(i, j) }, { b:byte(i, j) })
+      end
+    end
+    local large = proa.buffer(1 << 24)
+    assert.match("too many bytes", helper.error_of(large.byte, large, 1, -1))
+  end)
+
   it_main("packs and unpacks as strings do", function()
     local b = proa.buffer "x"
     assert.equal(b, b:pack("<I2s1", 258, "hi"))
@@ -79,6 +94,7 @@ end)
 local accesses = {
   ["#"] = function(b) return #b end,
   string = function(b) return b:string() end,
+  byte = function(b) return b:byte() end,
   slice = function(b) return b:slice() end,
   append = function(b) return b:append "x" end,
   ["append of it"] = function(b) return proa.buffer "x":append(b) end,

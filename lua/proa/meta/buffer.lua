@@ -16,6 +16,12 @@ local buffer = {}
 ---@return string
 function buffer:string(i, j) end
 
+--- The values of its bytes, as string.byte; nothing where there are none.
+---@param i? integer default 1
+---@param j? integer default i
+---@return integer ...
+function buffer:byte(i, j) end
+
 --- A new buffer with a copy of these bytes.
 ---@param i? integer default 1
 ---@param j? integer default -1
