@@ -41,7 +41,8 @@ local function join(dir, name)
 end
 
 --- One record of the kernel's, or nil where it says nothing to people.
-local function change_of(self, wd, mask, cookie, name)
+local function change_of(self, record)
+  local wd, mask, cookie, name = table.unpack(record)
   if mask & OVERFLOW ~= 0 then return { kind = "lost" } end
   if mask & IGNORED ~= 0 then
     self.paths[wd] = nil
@@ -54,15 +55,33 @@ local function change_of(self, wd, mask, cookie, name)
     directory = mask & DIRECTORY ~= 0, cookie = cookie ~= 0 and cookie or nil }
 end
 
+--- May it be said now whose it is? The kernel watches before the add that
+-- asked for it has its answer, which names the watch.
+local function known(self, record)
+  return self.adds == 0 or self.paths[record[1]] ~= nil
+    or record[2] & OVERFLOW ~= 0
+end
+
+--- In the order of the kernel: what is not known yet keeps the later ones.
+local function deliver(self)
+  local records, at = self.records, 1
+  while records[at] and known(self, records[at]) do
+    local change = change_of(self, records[at])
+    if change then self.queue[#self.queue + 1] = change end
+    at = at + 1
+  end
+  self.records = table.move(records, at, #records, 1, {})
+end
+
 local function take(self, n)
   local at, text = 1, self.buffer:string(1, n)
   while at <= #text do
     local wd, mask, cookie, len, next_at = ("=i4I4I4I4"):unpack(text, at)
     local name = text:sub(next_at, next_at + len - 1):match "^[^\0]*"
-    local change = change_of(self, wd, mask, cookie, name)
-    if change then self.queue[#self.queue + 1] = change end
+    self.records[#self.records + 1] = { wd, mask, cookie, name }
     at = next_at + len
   end
+  deliver(self)
 end
 
 local function closed()
@@ -89,11 +108,22 @@ local function read(self)
   return nil, "watch: " .. (message or "it has ended"), code or "EOF"
 end
 
---- One task reads, the others wait for what it finds.
+--- Tell who waits for the end of an add.
+local function added(self)
+  local adding = self.adding
+  self.adding = nil
+  if adding then adding:set() end
+end
+
+--- One task reads, the others wait for what it finds; nobody reads on while it
+-- is not known what the last records mean.
 local function wait(self)
   while not self.queue[self.first] do
     if not self.fd then return closed() end
-    if self.reading then
+    if self.records[1] then
+      self.adding = self.adding or core.future()
+      self.adding:await()
+    elseif self.reading then
       self.reading:await()
     else
       local done = core.future()
@@ -125,6 +155,12 @@ end
 function methods:add(path)
   args.path("add", path)
   if not self.fd then return closed() end
+  self.adds = self.adds + 1
+  local _ <close> = setmetatable({}, { __close = function()
+    self.adds = self.adds - 1
+    deliver(self)
+    added(self)
+  end })
   local wd, message, code = call("watch_add", self.fd, path, MASK)
   if not wd then return nil, (message:gsub("^watch_add", "watch")), code end
   self.paths[wd] = path
@@ -136,6 +172,7 @@ function methods:close()
   local fd = self.fd
   self.fd = nil
   if fd then fd:close() end
+  added(self)
   return true
 end
 
@@ -168,7 +205,7 @@ function watch.watch(paths)
   local fd, message, code = core.inotify()
   if not fd then return nil, message, code end
   local self = setmetatable({ fd = fd, paths = {}, queue = {}, first = 1,
-    buffer = core.buffer(BYTES) }, class)
+    records = {}, adds = 0, buffer = core.buffer(BYTES) }, class)
   for _, path in ipairs(paths) do
     local ok
     ok, message, code = self:add(path)
