@@ -221,16 +221,19 @@ ssize_t sim_file_entries(struct sim_file *f, void *into, size_t len) {
 
 /* -- locks -- */
 
+static void drop_lock(struct sim_file *f) {
+  if (f->node->locked == f) f->node->locked = NULL;
+  if (f->shares) f->node->shared--;
+  f->shares = false;
+}
+
+/* Like the kernel it drops the lock it has before it looks for another. */
 int sim_file_lock(struct sim_file *f, int how) {
   struct sim_node *node = f->node;
-  bool mine = node->locked == f, shared = how & LOCK_SH;
-  unsigned others = node->shared - (f->shares ? 1 : 0);
-  if (!(how & LOCK_UN) && ((node->locked && !mine) || (!shared && others)))
-    return -EWOULDBLOCK;
-  if (mine) node->locked = NULL;
-  node->shared = others;
-  f->shares = false;
+  bool shared = how & LOCK_SH;
+  drop_lock(f);
   if (how & LOCK_UN) return 0;
+  if (node->locked || (!shared && node->shared)) return -EWOULDBLOCK;
   if (shared)
     node->shared++;
   else

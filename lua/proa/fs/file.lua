@@ -141,13 +141,22 @@ function file:datasync() return synced(self, "datasync", true) end
 function file:stat() return on(self, "stat", "fstat", self) end
 
 -- -- locks: asked for again and again, because a thread that waited for one
--- would be missing where another is given up --
+-- would be missing where another is given up. An answer is always waited for,
+-- so that it is known what is held --
 
 local FIRST, MOST = 0.001, 0.05 -- seconds between tries
 
+local held = setmetatable({}, { __mode = "k" }) -- file -> how it is locked
+
+--- One try. What was held is gone when the other can't be had: flock(2) drops
+-- it first.
 local function lock_once(self, how)
-  local ok, message, code = on(self, "lock", "flock", self, how)
-  if ok then return self end
+  local ok, message, code = core.shield(on, self, "lock", "flock", self, how)
+  if ok then
+    held[self] = how ~= "none" and how or nil
+    return self
+  end
+  if code == "EBUSY" then held[self] = nil end
   return nil, message, code
 end
 
@@ -161,6 +170,41 @@ local function lock(self, how)
   end
 end
 
+--- The whole of a lock call; "TIMEOUT" also for the one try of 0 s.
+local function lock_within(self, how, timeout)
+  local ok, message, code
+  if timeout == nil then return lock(self, how) end
+  if timeout == 0 then
+    ok, message, code = lock_once(self, how)
+  else
+    ok, message, code = core.timeout(timeout, lock, self, how)
+  end
+  if code == "EBUSY" or code == "TIMEOUT" then
+    return nil, named(self, "lock", "timed out"), "TIMEOUT"
+  end
+  return ok, message, code
+end
+
+--- What was held before more was asked for is held again; false: another was
+-- quicker.
+local function regain(self, had)
+  if held[self] or self:closed() then return true end
+  return (lock_once(self, had))
+end
+
+--- As above, by who holds a lock already and is to keep it.
+local function convert(self, had, how, timeout)
+  local over = false
+  local _ <close> = core.defer(function()
+    if not over then regain(self, had) end -- it was cancelled
+  end)
+  local ok, message, code = lock_within(self, how, timeout)
+  over = true
+  if ok or regain(self, had) then return ok, message, code end
+  return nil, named(self, "lock", ("timed out, and the %s lock is lost"):format(
+    had)), "EBUSY"
+end
+
 --- Lock the whole file, against everybody who locks it too.
 function file:lock(how, timeout)
   how = how or "exclusive"
@@ -171,17 +215,9 @@ function file:lock(how, timeout)
   if timeout ~= nil and type(timeout) ~= "number" then
     error("lock: timeout: a number of seconds expected", 2)
   end
-  local ok, message, code
-  if timeout == 0 then
-    ok, message, code = lock_once(self, how)
-    if code == "EBUSY" then code = "TIMEOUT" end
-  elseif timeout then
-    ok, message, code = core.timeout(timeout, lock, self, how)
-  else
-    return lock(self, how)
-  end
-  if code == "TIMEOUT" then message = named(self, "lock", "timed out") end
-  return ok, message, code
+  local had = held[self]
+  if had then return convert(self, had, how, timeout) end
+  return lock_within(self, how, timeout)
 end
 
 function file:unlock()

@@ -118,12 +118,15 @@ function file:stat() end
 
 --- Lock it (flock(2)) against everybody who locks it as well, here or in another
 --- process. It is asked for every 1 to 50 ms until it is free. Given up at
---- close.
+--- close. Who holds a shared lock and asks for an exclusive one holds none while
+--- it waits, as with flock(2): others may have it in between, and change what
+--- was read before. When it times out or is cancelled the shared lock is taken
+--- again; where another is quicker the code is EBUSY, and no lock is held.
 ---@param how? "exclusive"|"shared" default "exclusive"
 ---@param timeout? number seconds; 0: only try
 ---@return proa.file? itself
 ---@return string? message
----@return string? code TIMEOUT
+---@return string? code TIMEOUT; EBUSY: that, and the shared lock is lost
 function file:lock(how, timeout) end
 
 ---@return proa.file? itself
