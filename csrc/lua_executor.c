@@ -266,12 +266,19 @@ static int l_spawn_handler(lua_State *L) {
   return 1;
 }
 
+/* The same for who takes each end itself (crew.lua): no error is reported. */
+static int l_spawn_member(lua_State *L) {
+  spawn(L)->observed = true;
+  return 1;
+}
+
 void open_executor(lua_State *L) {
   static const luaL_Reg functions[] = {{"sleep", l_sleep},
                                        {"yield", l_yield},
                                        {"now", l_now},
                                        {"spawn", l_spawn},
                                        {"spawn_handler", l_spawn_handler},
+                                       {"spawn_member", l_spawn_member},
                                        {NULL, NULL}};
   add_functions(L, functions);
 }

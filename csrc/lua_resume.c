@@ -25,12 +25,24 @@ enum {
 
 /* -- its body -- */
 
+static int note_traceback(lua_State *L);
+
+/* Is what raises a scope, with the handler in its place (scope_call)? It may
+ * have been somebody's pcall that took what a scope raised again. */
+static bool scope_raises(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar) || !lua_getlocal(L, &ar, 2)) return false;
+  bool is = lua_tocfunction(L, -1) == note_traceback;
+  lua_pop(L, 1);
+  return is;
+}
+
 /* Caught by a scope on its way out, and raised again: its traceback is known.
  * The error is at 1, the task at 2. */
 static bool traced_before(lua_State *L, struct task *t) {
   bool again = t->rethrown;
   t->rethrown = false;
-  if (!again) return false;
+  if (!again || !scope_raises(L)) return false;
   task_get_extra(L, 2, EXTRA_ERROR);
   return lua_rawequal(L, 1, -1);
 }

@@ -283,13 +283,13 @@ static void whom_task(struct task *t, struct task_visitor *v) {
 static const struct wait_class waits_task = {
     .verb = "await task", .describe = describe_task, .whom = whom_task};
 
-/* 1 is the task. Its error may end the one that awaits it: whose it was is
- * told then (lua_resume.c). */
-static int await_results(lua_State *L, struct task *t) {
+/* The task at idx has ended. Its error may end the one that awaits it: whose
+ * it was is told then (lua_resume.c). */
+static int await_results(lua_State *L, int idx, struct task *t) {
   struct task *me = t->rt->current;
   if (t->state == TASK_FAILED && me && me->co) {
     task_push(L, me);
-    lua_pushvalue(L, 1);
+    lua_pushvalue(L, idx);
     task_set_extra(L, -2, EXTRA_CAUSE);
     lua_pop(L, 1);
   }
@@ -300,18 +300,48 @@ static int await_task_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (await_end(L) == WAIT_TIMEOUT) return push_fail(L, "timed out", "TIMEOUT");
-  return await_results(L, check_task(L, 1));
+  return await_results(L, 1, check_task(L, 1));
+}
+
+static int await_task(lua_State *L, struct task *t, uint64_t until,
+                      lua_KFunction k) {
+  struct task *me = await_begin(L);
+  if (me == t) return luaL_error(L, "a task cannot await itself");
+  list_push(&t->watchers, &me->wait.waiter.link);
+  return await_yield(L, me, &waits_task, t, until, 0, k);
 }
 
 static int l_await(lua_State *L) {
   struct task *t = check_task(L, 1);
   uint64_t limit = opt_limit(L, 2);
-  if (task_done(t)) return await_results(L, t);
-  struct task *me = await_begin(L);
-  if (me == t) return luaL_error(L, "a task cannot await itself");
-  list_push(&t->watchers, &me->wait.waiter.link);
-  return await_yield(L, me, &waits_task, t, await_until(t->rt, limit), 0,
-                     await_task_k);
+  if (task_done(t)) return await_results(L, 1, t);
+  return await_task(L, t, await_until(t->rt, limit), await_task_k);
+}
+
+/* Whether it failed, and its error, which is raised nowhere. */
+static int push_failure(lua_State *L, struct task *t) {
+  bool failed = t->state == TASK_FAILED;
+  task_observe(t);
+  lua_pushboolean(L, failed);
+  if (!failed || !t->co || !lua_checkstack(t->co, 1)) return 1;
+  lua_pushvalue(t->co, -1);
+  lua_xmove(t->co, L, 1);
+  return 2;
+}
+
+static int join_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  await_end(L);
+  return push_failure(L, check_task(L, 1));
+}
+
+/* core.join(task): wait for its end and take nothing, so that it is no cause
+ * of what is raised afterwards. */
+static int l_join(lua_State *L) {
+  struct task *t = check_task(L, 1);
+  if (task_done(t)) return push_failure(L, t);
+  return await_task(L, t, NEVER_NS, join_k);
 }
 
 /* -- as one of several -- */
@@ -339,7 +369,7 @@ static void select_leave_task(lua_State *L, int idx, struct looker *k) {
 
 static int select_take(lua_State *L, int idx, struct looker *k) {
   (void)k;
-  return task_push_results(L, task_test(L, idx));
+  return await_results(L, idx, task_test(L, idx));
 }
 
 static const struct select_class selects_task = {.ready = select_ready,
@@ -449,7 +479,8 @@ void open_task(lua_State *L) {
                                      {"traceback", l_traceback},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"current", l_current}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"current", l_current}, {"join", l_join}, {NULL, NULL}};
   make_class(L, TASK_CLASS, methods, meta);
   select_register(L, TASK_CLASS, &selects_task);
   luaL_getmetatable(L, TASK_CLASS);

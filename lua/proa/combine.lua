@@ -81,7 +81,7 @@ local function choose_started(entries, names, functions, limit)
     local list = entries_from(entries, names, 1)
     for i = 1, functions do
       tasks.most = i
-      tasks[i] = core.spawn(list[i])
+      tasks[i] = crew.spawn(list[i])
       list[i] = tasks[i]
     end
     return named(names, core.choose(list, limit))
@@ -227,7 +227,7 @@ local function begin(list, limit, tasks)
       begun[#begun + 1] = entry
     elseif tasks.most < limit then
       tasks.most = tasks.most + 1
-      tasks[tasks.most] = core.spawn(entry)
+      tasks[tasks.most] = crew.spawn(entry)
       begun[#begun + 1] = tasks[tasks.most]
     end
   end

@@ -9,6 +9,16 @@ local core = require "proa.core"
 
 local crew = {}
 
+--- Wait for its end. An error of it is not the one that the call tells of, nor
+-- that one's cause.
+local function join(task)
+  local failed, raised = core.join(task)
+  if failed then
+    core.say("failed", ("%s, which its call needed no more: %s"):format(
+      task, tostring(raised)))
+  end
+end
+
 --- Cancel what is left, and wait for it.
 local function finish(tasks)
   for i = 0, tasks.most do
@@ -16,10 +26,13 @@ local function finish(tasks)
   end
   core.shield(function()
     for i = 0, tasks.most do
-      if tasks[i] then pcall(tasks[i].await, tasks[i]) end
+      if tasks[i] then join(tasks[i]) end
     end
   end)
 end
+
+--- A task for such a table: its error is told by nobody else.
+crew.spawn = core.spawn_member
 
 --- Calls body with a table for the tasks that it starts: by number, up to
 --- `most`; it takes out what has ended. What is still in it when body ends,
@@ -55,7 +68,7 @@ function crew.with(body)
     local members = {}
     function members.add(entry) return watch:add(entry) end
     function members.start(fn, ...)
-      tasks[0] = core.spawn(fn, ...)
+      tasks[0] = crew.spawn(fn, ...)
       local number = watch:add(tasks[0])
       tasks[number], tasks[0] = tasks[0], nil
       tasks.most = math.max(tasks.most, number)

@@ -126,11 +126,13 @@ local trace = {}
 function trace:close() end
 
 ---@class proa.log_fields
----@field event "driver"|"accept"|"late"|"leak"|"hog"|"trace" which driver was
+---@field event "driver"|"accept"|"late"|"leak"|"hog"|"trace"|"failed"|"idle" which driver was
 ---  chosen at the first use, and why not a better one; accepting has to wait
 ---  for descriptors or memory; an operation ended that nobody waits for any
 ---  more; a task had not ended when its Lua state was closed; a task did not
----  let go of the loop; a trace has ended by itself
+---  let go of the loop; a trace has ended by itself; a function that `all` or
+---  one of its kin started failed after the first one; `serve` ended a
+---  connection on which nothing had come for `idle` seconds
 ---@field driver? string
 ---@field op? string
 ---@field fd? integer
@@ -381,7 +383,8 @@ function proa.select(entries) end
 function proa.sending(ch, ...) end
 
 --- Wait for all. An entry fails when it raises, which is raised here, or when
---- it returns nil and a message. What functions started is then cancelled.
+--- it returns nil and a message. What functions started is then cancelled; what
+--- else they raise is only logged (`on_log`).
 ---@param list (proa.awaitable|fun(): ...)[] also `limit = n`: at most n functions
 ---  at a time; `collect = true`: failures are collected instead
 ---@return any[]? results the first result of each; nil: failed
