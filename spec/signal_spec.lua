@@ -16,7 +16,7 @@ local INTERRUPT = [[
 ]] -- and then they wait for what is real: a simulated hour is over at once
 
 local function program(source, options)
-  return helper.lua(INTERRUPT .. source, options or { limit = 5 })
+  return helper.lua(INTERRUPT .. source, options)
 end
 
 describe("SIGINT", function()
@@ -122,7 +122,7 @@ describe("signal.wait", function()
           print(task:await())
         end
       end)
-    ]], { limit = 5 })
+    ]])
     assert.equal("USR1\nSIGTERM\nINT\nHUP\n", output)
     assert.equal(0, status)
   end)
@@ -131,7 +131,7 @@ describe("signal.wait", function()
     local output = helper.lua([[
       local proa = require "proa"
       print(select(3, proa.timeout(0.005, proa.signal.wait, "USR1")))
-    ]], { limit = 5 })
+    ]])
     assert.equal("TIMEOUT\n", output)
   end)
 

@@ -182,14 +182,20 @@ describe("sleep", function()
   end)
 
   it("wakes sleepers in the order of their times", function()
-    local order, tasks = {}, {}
-    for i, seconds in ipairs { 0.006, 0.002, 0.004 } do
-      tasks[i] = proa.spawn(function()
-        proa.sleep(seconds)
-        order[#order + 1] = i
-      end)
-    end
-    for i = 1, 3 do tasks[i]:await() end
+    local order, began
+    repeat -- until they have begun at the same time, more or less
+      order, began = {}, {}
+      local tasks = {}
+      for i, seconds in ipairs { 0.006, 0.002, 0.004, 0 } do
+        tasks[i] = proa.spawn(function()
+          began[i] = proa.now()
+          if seconds == 0 then return end
+          proa.sleep(seconds)
+          order[#order + 1] = i
+        end)
+      end
+      for i = 1, 4 do tasks[i]:await() end
+    until began[4] - began[1] < 0.002
     assert.same({ 2, 3, 1 }, order)
   end)
 

@@ -8,8 +8,7 @@ local helper = require "spec.helper"
 
 -- In processes of their own: they print to stderr and have no on_error.
 local function output_of(source)
-  local output, status = helper.lua("local proa = require 'proa'\n" .. source,
-    { limit = 10 })
+  local output, status = helper.lua("local proa = require 'proa'\n" .. source)
   assert.equal(0, status, output)
   return output
 end
