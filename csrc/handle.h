@@ -31,9 +31,8 @@ struct handle {
   bool closing; /* no new ops */
   bool ending;  /* the close op was submitted */
   unsigned inflight;
-  struct list ops;     /* struct op.link: submitted, not yet completed */
-  struct link link;    /* in the proactor's list of handles */
-  struct op *close_op; /* made with the handle, so that closing can't fail */
+  struct list ops;  /* struct op.link: submitted, not yet completed */
+  struct link link; /* in the proactor's list of handles */
   void (*on_closed)(struct op *, const struct op_result *); /* or NULL */
   void *closer;                                             /* its op->owner */
   /* The driver's part. poll: readiness as last seen, ops that wait for it. */

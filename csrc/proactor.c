@@ -65,6 +65,7 @@ int proactor_open(struct proactor *p, const struct proactor_options *o) {
   list_init(&p->hooks);
   list_init(&p->works);
   list_init(&p->handles);
+  list_init(&p->unended);
   list_init(&p->lingering);
   list_init(&p->greedy);
   list_init(&p->objects);
@@ -72,7 +73,8 @@ int proactor_open(struct proactor *p, const struct proactor_options *o) {
   if (!with.buffers) with.buffers = BUFFERS;
   if (!with.buffer_size) with.buffer_size = BUFFER_SIZE;
   p->queued_max = o->memory ? o->memory : quarter_of_memory();
-  int r = open_named(p, o->driver, &with);
+  p->close_op = proactor_op(p, &op_close);
+  int r = p->close_op ? open_named(p, o->driver, &with) : -ENOMEM;
   if (r < 0) op_table_deinit(&p->ops);
   return r;
 }
@@ -377,10 +379,8 @@ int handle_open(struct proactor *p, int fd, bool owned, struct handle **out) {
   struct handle *h = fault_point("handle_open") ? NULL : calloc(1, sizeof *h);
   if (!h) return -ENOMEM;
   handle_init(h, fd, owned);
-  h->close_op = proactor_op(p, &op_close);
-  int r = h->close_op ? p->driver->class->attach(p->driver, h) : -ENOMEM;
+  int r = p->driver->class->attach(p->driver, h);
   if (r < 0) {
-    if (h->close_op) proactor_free(p, h->close_op);
     free(h);
     return r;
   }
@@ -396,25 +396,41 @@ static void handle_free(struct handle *h) {
   free(h);
 }
 
+static void end_with(struct proactor *p, struct handle *h, struct op *op);
+
+/* A close is over: its op is kept for the next one that finds no memory. */
+static void keep_close_op(struct proactor *p, struct op *op) {
+  proactor_free(p, op);
+  if (p->close_op) return;
+  p->close_op = proactor_op(p, &op_close); /* the record that was just freed */
+  struct link *k = list_pop(&p->unended);
+  if (k) end_with(p, container_of(k, struct handle, link), NULL);
+}
+
 /* The sink of every close op: first whoever asked, then the end. */
 static void close_sink(struct op *op, const struct op_result *r) {
   struct proactor *p = op->owner;
   struct handle *h = op->handle;
   op->owner = h->closer;
   if (h->on_closed) h->on_closed(op, r);
-  op->handle = NULL;
   p->ending--;
   p->handles_n--;
   handle_free(h);
-  proactor_free(p, op);
+  keep_close_op(p, op);
 }
 
-/* Its last op has ended. What is not ours to close is let go of. */
-static void handle_end(struct proactor *p, struct handle *h) {
-  if (h->ending) return;
-  h->ending = true;
-  p->driver->class->detach(p->driver, h);
-  struct op *op = h->close_op;
+/* Closing can't fail for want of memory: one op is kept for that, and who finds
+ * it under way waits until it is back. */
+static void end_with(struct proactor *p, struct handle *h, struct op *op) {
+  if (!op) {
+    op = p->close_op;
+    p->close_op = NULL;
+  }
+  if (!op) {
+    link_unlink(&h->link);
+    list_push(&p->unended, &h->link);
+    return;
+  }
   op->handle = h;
   op->sink = close_sink;
   op->owner = p;
@@ -425,6 +441,14 @@ static void handle_end(struct proactor *p, struct handle *h) {
   op_step(op, OP_QUEUED);
   enlist(p, op);
   finish_now(p, op, 0);
+}
+
+/* Its last op has ended. What is not ours to close is let go of. */
+static void handle_end(struct proactor *p, struct handle *h) {
+  if (h->ending) return;
+  h->ending = true;
+  p->driver->class->detach(p->driver, h);
+  end_with(p, h, proactor_op(p, &op_close));
 }
 
 void handle_cancel(struct proactor *p, struct handle *h) {
@@ -511,6 +535,8 @@ bool proactor_end(struct proactor *p, uint64_t limit_ns) {
 
 bool proactor_close(struct proactor *p, uint64_t limit_ns) {
   bool drained = proactor_end(p, limit_ns);
+  if (p->close_op) proactor_free(p, p->close_op);
+  p->close_op = NULL;
   ledger_close(p, drained);
   p->driver->class->close(p->driver, drained);
   if (drained)

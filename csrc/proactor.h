@@ -55,6 +55,8 @@ struct proactor {
   struct list hooks;   /* struct hook: before the next hand-over */
   struct list works;   /* struct hook: after the results */
   struct list handles; /* struct handle.link */
+  struct list unended; /* the same: to be closed when `close_op` is back */
+  struct op *close_op; /* kept for a close without memory; NULL: under way */
   struct list
       objects; /* layer 4: what holds a handle and must learn of the end */
   struct list lingering; /* link of a stream or process: ends by itself */
