@@ -93,14 +93,16 @@ end
 
 local membership = {
   __close = function(member)
+    local crew = member.service.crew
     member.over, member.task, member.stream = true, nil, nil
-    member.crew.n = member.crew.n - 1
-    crew_check(member.crew)
+    crew.n = crew.n - 1
+    crew_check(crew)
   end,
 }
 
 --- Those that have ended leave now and then, so that each costs the same.
-local function crew_add(crew, stream)
+local function crew_add(service, stream)
+  local crew = service.crew
   local list = crew.list
   if #list >= crew.room then
     local left = {}
@@ -109,7 +111,8 @@ local function crew_add(crew, stream)
     end
     list, crew.list, crew.room = left, left, math.max(16, 2 * #left)
   end
-  local member = setmetatable({ crew = crew, stream = stream }, membership)
+  local member = setmetatable({ service = service, stream = stream,
+    task = false }, membership)
   list[#list + 1], crew.n = member, crew.n + 1
   return member
 end
@@ -140,13 +143,27 @@ end
 
 -- -- serve --
 
-local function handle(member, handler, stream, idle, room, turn)
+--- With a limit on how many there are at once: the place is left before the
+-- connection is closed.
+local function handle_limited(member, conn)
+  local service = member.service
+  local _ <close> = setmetatable({ room = service.room, turn = member.turn },
+    place)
+  if member.turn then member.turn:await() end
+  if service.idle then conn:timeout { idle = service.idle } end
+  service.handler(conn)
+end
+
+-- Few locals: a task whose frames fit the stack that coroutines start with is
+-- 640 bytes smaller, and the handler needs most of it.
+local function handle(member)
   local _ <close> = member
-  local conn <close> = core.served(stream)
-  local _ <close> = room and setmetatable({ room = room, turn = turn }, place)
-  if turn then turn:await() end
-  if idle then conn:timeout { idle = idle } end
-  handler(conn)
+  local conn <close> = core.served(member.stream)
+  if member.service.room then return handle_limited(member, conn) end
+  if member.service.idle then
+    conn:timeout { idle = member.service.idle }
+  end
+  member.service.handler(conn)
 end
 
 local serving = {
@@ -193,22 +210,22 @@ end
 local function serve(self, handler, options)
   options = options or {}
   check_serve(self, handler, options)
-  local idle = options.idle
   local room = options.max
     and { listener = self, max = options.max, running = 0, queue = {} }
   core.serve_begin(self)
   local crew = crew_of(self)
   crew.serving = crew.serving + 1
-  local _ <close> = setmetatable({ listener = self, crew = crew }, serving)
+  local service <close> = setmetatable({ listener = self, crew = crew,
+    handler = handler, idle = options.idle, room = room }, serving)
   while true do
     while room and room.running >= room.max and not self:closed() do
       core.serve_wait(self)
     end
     local stream = accept_lasting(self, core.serve_next, room ~= nil)
     if not stream then return end
-    local member = crew_add(crew, stream)
-    member.task = core.spawn_handler(handle, member, handler, stream, idle,
-      room, room and enter(room))
+    local member = crew_add(service, stream)
+    member.turn = room and enter(room)
+    member.task = core.spawn_handler(handle, member)
   end
 end
 
