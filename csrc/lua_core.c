@@ -488,6 +488,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_net(L);
   open_ready(L);
   open_loop(L);
+  open_passed(L);
   open_udp(L);
   open_resolve(L);
   open_stream(L);

@@ -199,6 +199,7 @@ void open_fd(lua_State *L);
 void open_net(lua_State *L);
 void open_ready(lua_State *L);
 void open_loop(lua_State *L);
+void open_passed(lua_State *L);
 void open_udp(lua_State *L);
 void open_resolve(lua_State *L);
 void open_stream(lua_State *L);

@@ -179,6 +179,7 @@ static int push_kind(lua_State *L, struct proactor *p, int fd, bool *taken) {
 static int push_regular(lua_State *L, struct proactor *p, int fd, bool *taken) {
   char link[40], path[PATH_MAX] = "";
   int r, flags = fcntl(fd, F_GETFL);
+  if (flags < 0) flags = 0; /* a simulated one looks after itself */
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t n = readlink(link, path, sizeof path - 1);
   if (n <= 0) strcpy(path, "a file");
@@ -190,15 +191,17 @@ static int push_regular(lua_State *L, struct proactor *p, int fd, bool *taken) {
 }
 
 int push_object(lua_State *L, struct proactor *p, int fd, bool *taken) {
-  struct stat st;
-  int top = lua_gettop(L), r;
+  struct statx st;
+  struct sys *sys = proactor_sys(p);
+  int top = lua_gettop(L);
+  int r = sys->class->statx(sys, fd, "", AT_EMPTY_PATH, &st);
   *taken = false;
-  if (fstat(fd, &st) < 0) return -errno;
-  if (S_ISFIFO(st.st_mode))
+  if (r < 0) return r;
+  if (S_ISFIFO(st.stx_mode))
     r = push_fifo(L, p, fd, taken);
-  else if (S_ISSOCK(st.st_mode))
+  else if (S_ISSOCK(st.stx_mode))
     r = push_kind(L, p, fd, taken);
-  else if (S_ISREG(st.st_mode))
+  else if (S_ISREG(st.stx_mode))
     r = push_regular(L, p, fd, taken);
   else
     r = push_plain(L, p, fd, taken);

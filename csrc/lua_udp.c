@@ -2,7 +2,8 @@
  *
  * UDP and Unix datagrams are one class; the family follows from the address
  * that the socket is made for. What options of `proa.net.udp` there are is
- * checked in lua/proa/datagram.lua. Sending and receiving: lua_udp_io.c.
+ * checked in lua/proa/datagram.lua. Sending and receiving: lua_udp_io.c,
+ * lua_udp_fds.c.
  *
  * SPDX-License-Identifier: MIT */
 #include "lua_udp.h"
@@ -261,7 +262,8 @@ static int l_close(lua_State *L) {
 
 static int l_gc(lua_State *L) {
   struct lua_udp *o = udp_check(L, 1);
-  free(o->taking);
+  datagram_free(rt_gone(o->rt) ? NULL : proactor_sys(&o->rt->proactor),
+                o->taking);
   o->taking = NULL;
   return l_close(L);
 }
@@ -301,6 +303,7 @@ void open_udp(lua_State *L) {
   luaL_getmetatable(L, UDP_CLASS);
   lua_getfield(L, -1, "__index");
   add_functions(L, udp_io_methods);
+  add_functions(L, udp_fds_methods);
   lua_setfield(L, -3, "datagram_methods");
   lua_pop(L, 1);
   open_udp_io(L);

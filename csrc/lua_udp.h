@@ -1,7 +1,7 @@
 /* lua_udp.h - what the files of proa.datagram share.
  *
  * lua_udp.c is the object, its names, options and end; lua_udp_io.c sends and
- * receives.
+ * receives; lua_udp_fds.c does so with descriptors.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_LUA_UDP_H
@@ -30,7 +30,21 @@ struct lua_udp *push_udp_object(lua_State *L);
 int udp_object_open(struct lua_udp *o, struct proactor *p, struct handle *h,
                     int family, size_t size, size_t quota);
 
-extern const luaL_Reg udp_io_methods[];
+extern const luaL_Reg udp_io_methods[], udp_fds_methods[];
 void open_udp_io(lua_State *L);
+
+/* Of lua_udp_io.c. The socket is at 1, for udp_send_await its address at 3 if
+ * it is `named`. */
+int udp_send_await(lua_State *L, struct task *t, struct lua_udp *o,
+                   struct op *op, bool named);
+int udp_recv_fds_begin(lua_State *L);
+/* Push the text of a sender; the socket is at idx. */
+void push_datagram_from(lua_State *L, int idx, struct lua_udp *o,
+                        const struct address *from);
+/* Its values are made. */
+void datagram_taken(struct lua_udp *o, struct datagram *d);
+
+/* Of lua_udp_fds.c: the values of recv_fds. */
+int push_datagram_fds(lua_State *L, struct lua_udp *o, struct datagram *d);
 
 #endif

@@ -13,6 +13,7 @@
 #include "lua_buffer.h"
 #include "lua_net.h"
 #include "lua_op.h"
+#include "lua_passed.h"
 #include "lua_select.h"
 #include "lua_udp.h"
 
@@ -31,11 +32,11 @@ static uint64_t until(lua_State *L, const struct lua_udp *o, int arg,
 
 /* -- receiving -- */
 
-enum taking { TAKE_DATA, TAKE_FROM, TAKE_BATCH };
+enum taking { TAKE_DATA, TAKE_FROM, TAKE_BATCH, TAKE_FDS };
 
 /* Text of the sender; the last one's is kept, as most come in a row. */
-static void push_from(lua_State *L, int idx, struct lua_udp *o,
-                      const struct address *from) {
+void push_datagram_from(lua_State *L, int idx, struct lua_udp *o,
+                        const struct address *from) {
   char text[ADDRESS_TEXT_MAX];
   if (!from->len) {
     lua_pushnil(L);
@@ -50,10 +51,10 @@ static void push_from(lua_State *L, int idx, struct lua_udp *o,
   }
 }
 
-static void taken(struct lua_udp *o, struct datagram *d) {
+void datagram_taken(struct lua_udp *o, struct datagram *d) {
   if (o->taking != d) return; /* a finaliser has taken it meanwhile */
   o->taking = NULL;
-  free(d);
+  datagram_free(proactor_sys(&o->rt->proactor), d);
 }
 
 static struct datagram *next_datagram(struct lua_udp *o) {
@@ -68,8 +69,8 @@ static int push_datagram(lua_State *L, int idx, struct datagram *d,
   size_t len = d->len, full = d->full;
   struct address from = d->from;
   lua_pushlstring(L, (const char *)d->bytes, len);
-  if (with_from) push_from(L, idx, o, &from);
-  taken(o, d);
+  if (with_from) push_datagram_from(L, idx, o, &from);
+  datagram_taken(o, d);
   if (full == len) return 1 + with_from;
   lua_pushinteger(L, (lua_Integer)full);
   return 2 + with_from;
@@ -118,7 +119,8 @@ static int recv_k(lua_State *L, int status, lua_KContext ctx) {
   return recv_go(L, (enum taking)ctx);
 }
 
-/* The stack: 1 the socket, 2 the absolute limit, 3 how many at most. */
+/* The stack: 1 the socket, 2 the absolute limit, 3 how many at most, 4 for
+ * TAKE_FDS an owner of descriptors. */
 static int recv_go(lua_State *L, enum taking what) {
   struct lua_udp *o = udp_check(L, 1);
   if (!o->u) return push_fail(L, "receive: the socket was closed", "CLOSED");
@@ -126,6 +128,7 @@ static int recv_go(lua_State *L, enum taking what) {
   struct task *me = o->rt->current;
   if (d && !await_budget(me)) return await_reschedule(L, me, what, recv_k);
   if (d && what == TAKE_BATCH) return push_batch(L, o);
+  if (d && what == TAKE_FDS) return push_datagram_fds(L, o, d);
   if (d) return push_datagram(L, 1, d, what == TAKE_FROM);
   int err = udp_take_error(o->u);
   if (!err) err = udp_receive(o->u);
@@ -144,6 +147,7 @@ static int recv_begin(lua_State *L, enum taking what, int limit_arg,
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)until_ns);
   lua_pushinteger(L, max);
+  if (what == TAKE_FDS) push_passed_owner(L);
   return recv_go(L, what);
 }
 
@@ -162,6 +166,11 @@ static int l_recv_batch(lua_State *L) {
   lua_Integer max = luaL_optinteger(L, 2, BATCH_DEFAULT);
   luaL_argcheck(L, max >= 1, 2, "at least 1");
   return recv_begin(L, TAKE_BATCH, 3, max);
+}
+
+/* recv_fds([timeout]) */
+int udp_recv_fds_begin(lua_State *L) {
+  return recv_begin(L, TAKE_FDS, 2, 1);
 }
 
 /* -- as an entry of select: recv_from -- */
@@ -357,6 +366,13 @@ static int send_k(lua_State *L, int status, lua_KContext ctx) {
   if (res < 0) return push_send_error(L, res, closed, 3);
   lua_pushinteger(L, res);
   return 1;
+}
+
+int udp_send_await(lua_State *L, struct task *t, struct lua_udp *o,
+                   struct op *op, bool named) {
+  lua_settop(L, named ? 3 : 2);
+  lua_settop(L, 3);
+  return op_await(L, t, op, await_until(o->rt, o->write_ns), send_k);
 }
 
 static int send_begin(lua_State *L, int to, int limit_arg) {

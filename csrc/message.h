@@ -13,6 +13,8 @@
 #include "address.h"
 #include "op.h"
 
+struct passed;
+
 /* Descriptors that the kernel takes in one message (SCM_MAX_FD). */
 enum { MESSAGE_FDS_MAX = 253 };
 
@@ -42,8 +44,13 @@ struct outgoing {
   struct msghdr msg;
   struct iovec iov;
   struct address to;
+  struct passed *with; /* op_send_fds: duplicates, closed when it is over */
+  struct sys *sys;     /* ... by this */
   unsigned char bytes[];
 };
+
+/* op_send_to with descriptors. Inside only: not among op_classes. */
+extern const struct op_class op_send_fds;
 
 /* Bytes of a pool buffer that the message itself does not get. */
 size_t message_overhead(size_t name_max, size_t control_max);

@@ -13,6 +13,7 @@
 
 #include "message.h"
 #include "ops.h"
+#include "passing.h"
 
 /* -- send_to: one datagram -- */
 
@@ -40,8 +41,8 @@ static int send_to_perform(struct op *op, struct sys *sys) {
 
 bool op_full_elsewhere(const struct op *op) {
   const struct outgoing *o = op->memory;
-  return op->class == &op_send_to && o->msg.msg_namelen &&
-         address_family(&o->to) == AF_UNIX;
+  bool sends = op->class == &op_send_to || op->class == &op_send_fds;
+  return sends && o->msg.msg_namelen && address_family(&o->to) == AF_UNIX;
 }
 
 const struct op_class op_send_to = {
@@ -52,6 +53,26 @@ const struct op_class op_send_to = {
     .flags = OP_EMPTIES,
     .prep = send_to_prep,
     .perform = send_to_perform,
+};
+
+/* What ended by a signal is tried again, unless it was cancelled. */
+static int send_fds_finish(struct op *op, int res) {
+  struct outgoing *o = op->memory;
+  if (res == -EINTR && !op->cancelled) return OP_AGAIN;
+  passed_free(o->sys, o->with);
+  o->with = NULL;
+  return res;
+}
+
+const struct op_class op_send_fds = {
+    .name = "send_fds",
+    .args = {ARG_FD, ARG_BYTES, ARG_TO},
+    .value = VALUE_COUNT,
+    .interest = POLLOUT,
+    .flags = OP_EMPTIES,
+    .prep = send_to_prep,
+    .perform = send_to_perform,
+    .finish = send_fds_finish,
 };
 
 /* -- recv_from: one datagram, into our memory -- */

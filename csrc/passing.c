@@ -5,37 +5,39 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fault.h"
 
-struct passing *passing_new(void) {
+struct passing *passing_new(struct sys *sys) {
   struct passing *g = fault_point("passing_new") ? NULL : calloc(1, sizeof *g);
   if (!g) return NULL;
+  g->sys = sys;
   list_init(&g->in);
   list_init(&g->out);
   return g;
 }
 
-static struct passed *passed_new(uint64_t at, const int *fds, unsigned n) {
+struct passed *passed_new(const int *fds, unsigned n) {
   size_t size = sizeof(struct passed) + n * sizeof *fds;
   struct passed *x = fault_point("passed_new") ? NULL : calloc(1, size);
   if (!x) return NULL;
   link_init(&x->link);
-  x->at = at;
   x->n = n;
   memcpy(x->fds, fds, n * sizeof *fds);
   return x;
 }
 
-static void close_all(const int *fds, unsigned n) {
+void passed_close(struct sys *sys, const int *fds, unsigned n) {
+  static struct sys real = {&sys_posix};
+  if (!sys) sys = &real;
   for (unsigned i = 0; i < n; i++)
-    if (fds[i] >= 0) close(fds[i]);
+    if (fds[i] >= 0) sys->class->close(sys, fds[i]);
 }
 
-static void passed_free(struct passed *x) {
+void passed_free(struct sys *sys, struct passed *x) {
+  if (!x) return;
   link_unlink(&x->link);
-  close_all(x->fds, x->n);
+  passed_close(sys, x->fds, x->n);
   free(x);
 }
 
@@ -47,16 +49,17 @@ static struct passed *first(const struct list *l) {
 void passing_free(struct passing *g) {
   struct passed *x;
   if (!g) return;
-  while ((x = first(&g->in))) passed_free(x);
-  while ((x = first(&g->out))) passed_free(x);
+  while ((x = first(&g->in))) passed_free(g->sys, x);
+  while ((x = first(&g->out))) passed_free(g->sys, x);
   free(g);
 }
 
 /* -- out -- */
 
 int passing_send(struct passing *g, uint64_t at, const int *fds, unsigned n) {
-  struct passed *x = passed_new(at, fds, n);
+  struct passed *x = passed_new(fds, n);
   if (!x) return -ENOMEM;
+  x->at = at;
   list_push(&g->out, &x->link);
   return 0;
 }
@@ -74,7 +77,7 @@ struct passed *passing_due(struct passing *g, size_t *until) {
 
 void passing_went(struct passing *g, struct passed *with, size_t n) {
   g->gone += n;
-  if (with && n) passed_free(with);
+  if (with && n) passed_free(g->sys, with);
 }
 
 /* -- in -- */
@@ -83,11 +86,12 @@ void passing_came(struct passing *g, const struct message *m) {
   int fds[MESSAGE_FDS_MAX];
   unsigned n = message_fds(m, fds);
   struct passed *x = NULL;
-  if (n && g->held + n <= g->max) x = passed_new(g->came, fds, n);
+  if (n && g->held + n <= g->max) x = passed_new(fds, n);
+  if (x) x->at = g->came;
   g->came += m->len;
   g->cut |= m->control_cut || (n && !x);
   if (!x) {
-    close_all(fds, n);
+    passed_close(g->sys, fds, n);
     return;
   }
   list_push(&g->in, &x->link);
@@ -111,5 +115,5 @@ size_t passing_next(struct passing *g, size_t unread, struct passed **with) {
 
 void passing_drop(struct passing *g, struct passed *with) {
   g->held -= with->n;
-  passed_free(with);
+  passed_free(g->sys, with);
 }

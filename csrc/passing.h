@@ -4,7 +4,8 @@
  * go with the send that begins with it, and are closed then. Those that came
  * are tied to the first byte of what they came with, and wait until somebody
  * takes them; a limit bounds how many. What nobody takes is closed with the
- * stream (O6). Owns its descriptors. Used by stream_socket.c.
+ * stream (O6). Owns its descriptors. Used by stream_socket.c; udp.c has those
+ * of a datagram as a struct passed.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_PASSING_H
@@ -14,13 +15,14 @@
 #include "message.h"
 
 struct passed {
-  struct link link;
-  uint64_t at; /* position in the stream of the byte it belongs to */
+  struct link link; /* of a stream: in struct passing */
+  uint64_t at;      /* ... position of the byte it belongs to */
   unsigned n;
   int fds[]; /* -1: taken */
 };
 
 struct passing {
+  struct sys *sys;
   struct list in, out; /* struct passed, by position */
   bool wanted;         /* received ones are kept */
   unsigned held, max;  /* in `in` */
@@ -28,7 +30,14 @@ struct passing {
   uint64_t came, gone; /* bytes so far */
 };
 
-struct passing *passing_new(void);
+/* Take over n descriptors. NULL: no memory, and they are the caller's. */
+struct passed *passed_new(const int *fds, unsigned n);
+/* Close those that are not taken; NULL is fine. No sys: the real one, as the
+ * world is gone. */
+void passed_free(struct sys *sys, struct passed *x);
+void passed_close(struct sys *sys, const int *fds, unsigned n);
+
+struct passing *passing_new(struct sys *sys);
 /* NULL is fine. */
 void passing_free(struct passing *g);
 

@@ -4,8 +4,8 @@
  * world has latency (then UDP may overtake), loss, or a partition: those are
  * never seen again. One that finds no room at its receiver is lost, but over
  * Unix, where the sender waits. Nobody at a port: the sender learns of it by
- * its next call if it is connected, and not at all otherwise. No multicast, no
- * broadcast. See sim_name.c for who is found by which name.
+ * its next call if it is connected, and not at all otherwise. See
+ * sim_name.c for who is found by which name, sim_group.c for what goes to many.
  *
  * SPDX-License-Identifier: MIT */
 #include <poll.h>
@@ -23,6 +23,7 @@ struct gram {
   struct link link;
   uint64_t at_ns; /* in `coming`: when it lands */
   struct address from;
+  struct sim_rights *rights; /* or NULL */
   size_t len;
   unsigned char bytes[];
 };
@@ -59,19 +60,16 @@ int sim_dgram_connect(struct sim_sock *k, const struct sockaddr *a,
   return r;
 }
 
-/* Where this message goes and who receives it, or -errno; NULL with 0:
- * silence. */
-static int receiver(struct sim_sock *k, const struct msghdr *m,
-                    struct address *to, struct sim_sock **found) {
+/* Where this message goes, or -errno. */
+static int destination(struct sim_sock *k, const struct msghdr *m,
+                       struct address *to) {
   *to = k->remote;
-  *found = k->peer;
   if (!m->msg_namelen && k->peer) return 0;
   int r = 0;
   if (m->msg_namelen) r = take_name(k, m->msg_name, m->msg_namelen, to);
   if (r < 0) return r;
   if (!to->len) return is_unix(k) ? -ENOTCONN : -EDESTADDRREQ;
-  if (!k->local.len && !is_unix(k)) r = sim_bind_any(k);
-  return r < 0 ? r : -sim_receiver_find(k, to, found);
+  return k->local.len || is_unix(k) ? 0 : sim_bind_any(k);
 }
 
 /* -- sending -- */
@@ -106,19 +104,20 @@ static bool v4_inside(const struct address *a) {
          IN6_IS_ADDR_V4MAPPED(&a->at.in6.sin6_addr);
 }
 
-/* The name that the other end sees: of the wildcard, the loopback of the
- * family that the datagram was sent by. */
+/* The name that the other end sees: of the wildcard or a group, the loopback of
+ * the family that the datagram was sent by. */
 static struct address seen_as(const struct sim_sock *k,
                               const struct address *to,
                               const struct sim_sock *by) {
   struct address a = k->local;
   if (!a.len || is_unix(k)) return a;
+  bool group = sim_is_group(&a);
   if (address_family(&a) == AF_INET6 &&
-      IN6_IS_ADDR_UNSPECIFIED(&a.at.in6.sin6_addr)) {
+      (group || IN6_IS_ADDR_UNSPECIFIED(&a.at.in6.sin6_addr))) {
     a.at.in6.sin6_addr = in6addr_loopback;
     if (v4_inside(to)) a = v4_loopback(a.at.in6.sin6_port);
   } else if (address_family(&a) == AF_INET &&
-             a.at.in.sin_addr.s_addr == INADDR_ANY) {
+             (group || a.at.in.sin_addr.s_addr == INADDR_ANY)) {
     a.at.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   }
   return sim_name_in(&a, by->family);
@@ -176,9 +175,27 @@ static ssize_t deliver(struct sim_sock *k, const struct address *by,
   }
   struct gram *g = gram_new(m, n);
   if (!g) return -ENOBUFS;
+  int r = is_unix(k) ? sim_rights_take(k->net, m, &g->rights) : 0;
+  if (r < 0) {
+    free(g);
+    return r;
+  }
   g->from = seen_as(k, by, to);
   to->grams_bytes += n + GRAM_WEIGHT;
   fly(to, g);
+  return (ssize_t)n;
+}
+
+/* Each of those who hear it has its own chance to lose it. */
+static ssize_t to_many(struct sim_sock *k, const struct address *by,
+                       const struct msghdr *m, size_t n) {
+  int r = sim_group_check(k, by);
+  if (r < 0) return r;
+  if (!sim_group_loops(k, by)) return (ssize_t)n;
+  list_each(&k->net->bound, l) {
+    struct sim_sock *to = container_of(l, struct sim_sock, bound);
+    if (sim_hears(to, k, by)) deliver(k, by, to, m, n);
+  }
   return (ssize_t)n;
 }
 
@@ -195,8 +212,11 @@ ssize_t sim_dgram_send(struct sim_sock *k, const struct msghdr *m) {
   if (k->error) return sim_error_take(k);
   if (n > (is_unix(k) ? k->sndbuf : UDP_MAX)) return -EMSGSIZE;
   struct address by;
-  struct sim_sock *to;
-  int r = receiver(k, m, &by, &to);
+  struct sim_sock *to = k->peer;
+  int r = destination(k, m, &by);
+  if (r < 0) return r;
+  if (sim_is_group(&by) || sim_is_broadcast(&by)) return to_many(k, &by, m, n);
+  if (m->msg_namelen || !to) r = -sim_receiver_find(k, &by, &to);
   if (r == -ECONNREFUSED && !is_unix(k)) return nobody(k, n);
   if (r < 0) return r;
   return to ? deliver(k, &by, to, m, n) : (ssize_t)n;
@@ -207,6 +227,7 @@ ssize_t sim_dgram_send(struct sim_sock *k, const struct msghdr *m) {
 static void gram_drop(struct sim_sock *k, struct gram *g) {
   link_unlink(&g->link);
   k->grams_bytes -= g->len + GRAM_WEIGHT;
+  sim_rights_drop(k->net, g->rights);
   free(g);
 }
 
@@ -238,9 +259,11 @@ ssize_t sim_dgram_recv(struct sim_sock *k, struct msghdr *m, int flags) {
   if (m->msg_name)
     memcpy(m->msg_name, &g->from.at, min_size(m->msg_namelen, g->from.len));
   m->msg_namelen = g->from.len;
-  m->msg_controllen = 0;
   m->msg_flags = n < full ? MSG_TRUNC : 0;
-  if (flags & MSG_PEEK) return (ssize_t)(flags & MSG_TRUNC ? full : n);
+  bool peeks = flags & MSG_PEEK;
+  sim_rights_give(k->net, peeks ? NULL : g->rights, m);
+  if (peeks) return (ssize_t)(flags & MSG_TRUNC ? full : n);
+  g->rights = NULL;
   gram_drop(k, g);
   wake_senders(k);
   return (ssize_t)(flags & MSG_TRUNC ? full : n);

@@ -54,6 +54,7 @@ static const char *family_of(const char *op) {
   static const char *const names[][2] = {
       {"accept_multi", "accept"}, {"recv_multi", "recv"}, {"sendmsg", "send"},
       {"recvmsg", "recv"},        {"readv", "read"},      {"writev", "write"},
+      {"send_fds", "send_to"},
   };
   for (size_t i = 0; i < countof(names); i++)
     if (strcmp(op, names[i][0]) == 0) return names[i][1];

@@ -52,13 +52,19 @@ static int check_open(const struct sim_node *node, int flags) {
   return 0;
 }
 
+/* The lowest that is free. */
+static int free_slot(const struct sim_fs *fs) {
+  int slot = 0;
+  while (slot < SIM_FILES_MAX && fs->files[slot]) slot++;
+  return slot == SIM_FILES_MAX ? -EMFILE : slot;
+}
+
 int sim_file_open(struct sim_fs *fs, struct sim_node *at, const char *path,
                   int flags, unsigned mode) {
   struct sim_node *node;
   if ((flags & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
-  int slot = 0;
-  while (slot < SIM_FILES_MAX && fs->files[slot]) slot++;
-  if (slot == SIM_FILES_MAX) return -EMFILE;
+  int slot = free_slot(fs);
+  if (slot < 0) return slot;
   struct sim_file *f = fault_point("sim_file") ? NULL : calloc(1, sizeof *f);
   if (!f) return -ENOMEM;
   int r = open_node(fs, at, path, flags, mode, &node);
@@ -70,7 +76,17 @@ int sim_file_open(struct sim_fs *fs, struct sim_node *at, const char *path,
   }
   f->node = node;
   f->flags = flags;
+  f->numbers = 1;
   node->opens++;
+  fs->files[slot] = f;
+  return SIM_FILE_BASE + slot;
+}
+
+int sim_file_dup(struct sim_fs *fs, int fd) {
+  int slot = free_slot(fs);
+  if (slot < 0) return slot;
+  struct sim_file *f = fs->files[fd - SIM_FILE_BASE];
+  f->numbers++;
   fs->files[slot] = f;
   return SIM_FILE_BASE + slot;
 }
@@ -78,6 +94,7 @@ int sim_file_open(struct sim_fs *fs, struct sim_node *at, const char *path,
 void sim_file_close(struct sim_fs *fs, int fd) {
   struct sim_file *f = fs->files[fd - SIM_FILE_BASE];
   fs->files[fd - SIM_FILE_BASE] = NULL;
+  if (--f->numbers) return;
   sim_file_lock(f, LOCK_UN);
   f->node->opens--;
   sim_node_drop(fs, f->node);

@@ -45,8 +45,9 @@ struct sim_node {
   unsigned shared;         /* locks */
 };
 
-/* An open file; its number is SIM_FILE_BASE and its place in fs->files. */
+/* An open file; its numbers are SIM_FILE_BASE and its places in fs->files. */
 struct sim_file {
+  unsigned numbers;
   struct sim_node *node;
   int flags;   /* open(2) */
   size_t at;   /* position; of a directory, which entry is next */
@@ -116,6 +117,8 @@ struct sim_file *sim_file_find(const struct sim_net *net, int fd);
 int sim_file_open(struct sim_fs *fs, struct sim_node *at, const char *path,
                   int flags, unsigned mode);
 void sim_file_close(struct sim_fs *fs, int fd);
+/* Another number for it. */
+int sim_file_dup(struct sim_fs *fs, int fd);
 ssize_t sim_file_read(struct sim_file *f, const struct iovec *v, int n,
                       int64_t off);
 ssize_t sim_file_write(struct sim_fs *fs, struct sim_file *f,

@@ -162,7 +162,8 @@ static int address_take(struct address *into, const struct sim_sock *k,
 
 static int bind_inet(struct sim_sock *k) {
   struct end e = end_of(&k->local);
-  if (!e.any && !is_loopback(&e)) return -EADDRNOTAVAIL;
+  bool group = sim_is_dgram(k) && sim_is_group(&k->local);
+  if (!e.any && !is_loopback(&e) && !group) return -EADDRNOTAVAIL;
   if (e.port == 0) e.port = port_pick(k->net);
   if (e.port == 0) return -EADDRINUSE;
   k->local = address_of(&e, k->family);
@@ -333,6 +334,17 @@ static struct sim_sock *receiver_inet(struct sim_net *net,
     if (says > most) most = says;
   }
   return best;
+}
+
+bool sim_hears(const struct sim_sock *k, const struct sim_sock *from,
+               const struct address *to) {
+  struct end e = end_of(to), source = end_of(&from->local);
+  if (k->family == AF_UNIX || !sim_is_dgram(k)) return false;
+  if (source.any || sim_is_group(&from->local)) {
+    source = (struct end){.ip = e.ip, .port = source.port, .v4 = e.v4};
+    make_loopback(&source);
+  }
+  return inet_covers(k, &e) && takes_from(k, &source) && sim_group_hears(k, to);
 }
 
 static int receiver_unix(struct sim_net *net, const struct address *to,

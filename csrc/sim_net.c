@@ -91,7 +91,7 @@ int sim_net_init(struct sim_net *net, uint64_t seed) {
 
 void sim_net_deinit(struct sim_net *net) {
   for (uint32_t i = 0; i < net->sock_cap; i++)
-    if (net->socks[i]) sim_close(net->socks[i]);
+    if (net->socks[i]) sim_close(net, SIM_FD_BASE + (int)i);
   assert(net->sock_n == 0);
   sim_fs_free(net->fs);
   net->fs = NULL;
@@ -134,16 +134,22 @@ static int sock_number(struct sim_sock *k) {
   net->socks[i] = k;
   net->free_from = i + 1;
   net->sock_n++;
-  return k->fd = SIM_FD_BASE + (int)i;
+  k->numbers++;
+  return SIM_FD_BASE + (int)i;
 }
 
-static void sock_unnumber(struct sim_sock *k) {
-  if (k->fd < 0) return;
-  uint32_t i = (uint32_t)k->fd - SIM_FD_BASE;
-  k->net->socks[i] = NULL;
-  k->net->sock_n--;
-  if (i < k->net->free_from) k->net->free_from = i;
-  k->fd = -1;
+static struct sim_sock *sock_unnumber(struct sim_net *net, int fd) {
+  uint32_t i = (uint32_t)fd - SIM_FD_BASE;
+  struct sim_sock *k = net->socks[i];
+  net->socks[i] = NULL;
+  net->sock_n--;
+  if (i < net->free_from) net->free_from = i;
+  k->numbers--;
+  return k;
+}
+
+int sim_dup(struct sim_sock *k) {
+  return sock_number(k);
 }
 
 static void on_arrival(struct deadline *d);
@@ -152,11 +158,13 @@ static struct sim_sock *sock_new(struct sim_net *net, int family, int type) {
   struct sim_sock *k = calloc(1, sizeof *k);
   if (!k) return NULL;
   k->net = net;
-  k->fd = k->path_fd = -1;
+  k->path_fd = -1;
   k->family = family;
   k->type = type;
   list_init(&k->coming);
   list_init(&k->grams);
+  list_init(&k->rights);
+  list_init(&k->groups);
   k->mode = 0777;
   k->sndbuf = k->rcvbuf = net->knobs.buffer_bytes;
   k->arrival.fire = on_arrival;
@@ -177,7 +185,9 @@ static struct sim_sock *sock_new(struct sim_net *net, int family, int type) {
 
 /* Nobody refers to k any more. */
 static void sock_free(struct sim_sock *k) {
-  sock_unnumber(k);
+  assert(!k->numbers);
+  sim_rights_clear(k);
+  sim_group_clear(k);
   link_unlink(&k->bound);
   link_unlink(&k->link);
   if (k->port) k->net->port_uses[k->port]--;
@@ -228,7 +238,7 @@ int sim_pair(struct sim_net *net, int type, int fds[2]) {
   for (int i = 0; i < 2; i++) {
     fds[i] = sim_socket(net, AF_UNIX, type);
     if (fds[i] >= 0) continue;
-    if (i) sim_close(sim_sock_find(net, fds[0]));
+    if (i) sim_close(net, fds[0]);
     return fds[i];
   }
   struct sim_sock *a = sim_sock_find(net, fds[0]);
@@ -355,7 +365,9 @@ static bool breaks_on_close(const struct sim_sock *k) {
   return k->in.len > 0 || (linger.l_onoff && linger.l_linger == 0);
 }
 
-void sim_close(struct sim_sock *k) {
+void sim_close(struct sim_net *net, int fd) {
+  struct sim_sock *k = sock_unnumber(net, fd);
+  if (k->numbers) return;
   if (k->state == SIM_LISTENING) close_listener(k);
   if (sim_is_dgram(k))
     sim_dgram_close(k);

@@ -7,8 +7,10 @@
  * ops: who waits for a socket leaves a struct sim_waiter there.
  * sim_net.c: the world, connections. sim_name.c: names. sim_path.c: those that
  * are paths. sim_sock.c: bytes and options. sim_wire.c: what is on its way.
- * sim_dgram.c: datagrams. sim_fault.c: what fails. sim_fs.h: files. sim_sys.c:
- * all as a sys.h table. Next: driver_sim.c, which uses it.
+ * sim_dgram.c: datagrams. sim_pass.c: descriptors that go with them.
+ * sim_group.c: to many.
+ * sim_fault.c: what fails. sim_fs.h: files. sim_sys.c: all as a sys.h table.
+ * Next: driver_sim.c, which uses it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_SIM_NET_H
@@ -93,9 +95,17 @@ enum sim_state {
   SIM_FAILED,     /* connect(2) tells why, once; then FRESH */
 };
 
+/* Descriptors that go with a message; a node of one list (sim_pass.c). */
+struct sim_rights {
+  struct link link; /* stream: in sim_sock.rights */
+  uint64_t at;      /* stream: the byte that they came with */
+  unsigned n;
+  int fds[];
+};
+
 struct sim_sock {
   struct sim_net *net;
-  int fd; /* -1: connected, but not accepted yet */
+  unsigned numbers; /* that name it; 0: connected, but not accepted yet */
   int family;
   enum sim_state state;
   struct address local, remote; /* len 0: none */
@@ -133,6 +143,8 @@ struct sim_sock {
   bool in_shut;            /* shutdown(SHUT_RD) */
   bool out_shut;           /* shutdown(SHUT_WR) */
   bool reset;              /* the peer has broken the connection */
+  uint64_t put, got;       /* bytes through `in` so far */
+  struct list rights;      /* struct sim_rights, in order: with bytes in `in` */
 
   /* SOCK_DGRAM: FRESH for ever; connected when `remote` or `peer` is set */
   int type;
@@ -140,6 +152,7 @@ struct sim_sock {
   struct list grams;  /* struct gram: received, in order (sim_dgram.c) */
   size_t grams_bytes; /* ... their weight against rcvbuf */
   uint32_t drops;     /* found no room */
+  struct list groups; /* that it has joined (sim_group.c) */
 
   uint32_t sndbuf, rcvbuf;
   unsigned option_n;
@@ -245,7 +258,10 @@ int sim_accept(struct sim_sock *k);
 int sim_connect(struct sim_sock *k, const struct sockaddr *a, socklen_t len);
 int sim_name(const struct sim_sock *k, bool peer, struct sockaddr *a,
              socklen_t *len);
-void sim_close(struct sim_sock *k);
+/* Another number for it. */
+int sim_dup(struct sim_sock *k);
+/* Ends with its last number. */
+void sim_close(struct sim_net *net, int fd);
 
 /* The names at both ends of a connection to be. */
 int sim_route(struct sim_sock *k, const struct sockaddr *a, socklen_t len);
@@ -273,6 +289,10 @@ struct address sim_name_in(const struct address *as, int family);
 int sim_receiver_find(struct sim_sock *k, const struct address *to,
                       struct sim_sock **found);
 
+/* k is one of those who receive what `from` sends to a group or to all. */
+bool sim_hears(const struct sim_sock *k, const struct sim_sock *from,
+               const struct address *to);
+
 /* Give an unbound socket a name, as its first datagram needs one. */
 int sim_bind_any(struct sim_sock *k);
 
@@ -290,8 +310,41 @@ void sim_dgram_close(struct sim_sock *k);
 /* Those on their way that are due. */
 void sim_dgram_land(struct sim_sock *k);
 
-ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags);
-ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count);
+/* -- to many, sim_group.c -- */
+
+bool sim_is_group(const struct address *a);
+bool sim_is_broadcast(const struct address *a);
+/* MCAST_JOIN_GROUP or MCAST_LEAVE_GROUP. */
+int sim_group_change(struct sim_sock *k, int name, const void *p,
+                     socklen_t len);
+void sim_group_clear(struct sim_sock *k);
+/* True as well for a broadcast. */
+bool sim_group_hears(const struct sim_sock *k, const struct address *to);
+int sim_group_check(const struct sim_sock *k, const struct address *to);
+bool sim_group_loops(const struct sim_sock *k, const struct address *to);
+
+/* -- descriptors on their way, sim_pass.c -- */
+
+/* Duplicates of those in a message that is sent; NULL: there are none. */
+int sim_rights_take(struct sim_net *net, const struct msghdr *m,
+                    struct sim_rights **taken);
+/* Into the room of a message that is received; x, or NULL, is gone. */
+void sim_rights_give(struct sim_net *net, struct sim_rights *x,
+                     struct msghdr *m);
+/* Close them; NULL is fine. */
+void sim_rights_drop(struct sim_net *net, struct sim_rights *x);
+/* k's from now on, with the byte at `at`. */
+void sim_rights_add(struct sim_sock *k, struct sim_rights *x, uint64_t at);
+/* How many of n bytes may be read together: they come one after another. */
+size_t sim_rights_until(const struct sim_sock *k, size_t n);
+/* The caller's: those whose byte has been read, or NULL. */
+struct sim_rights *sim_rights_next(struct sim_sock *k);
+void sim_rights_clear(struct sim_sock *k);
+
+/* m, or NULL, has room for descriptors. */
+ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags,
+                 struct msghdr *m);
+ssize_t sim_send(struct sim_sock *k, const struct msghdr *m);
 int sim_shutdown(struct sim_sock *k, int how);
 int sim_poll(const struct sim_sock *k, short events);
 /* The other end is closed; `broken`: with bytes it never read. */
@@ -305,7 +358,7 @@ int sim_getopt(struct sim_sock *k, int level, int name, void *p,
                socklen_t *len);
 int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
                socklen_t len);
-/* An option's value as an integer; 0 when it was never set. */
+/* An option's value as an integer, also when it was never set. */
 int sim_option_int(const struct sim_sock *k, int level, int name);
 
 #endif

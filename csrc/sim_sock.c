@@ -87,17 +87,34 @@ static int recv_empty(struct sim_sock *k) {
   return k->eof || k->in_shut || k->hung ? 0 : -EAGAIN;
 }
 
-ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags) {
+static void take(struct sim_sock *k, size_t n, struct msghdr *m) {
+  queue_drop(&k->in, n);
+  k->landed -= n;
+  k->got += n;
+  sim_rights_give(k->net, sim_rights_next(k), m);
+  if (k->peer) sim_sock_wake(k->peer, POLLOUT);
+}
+
+/* The room in m stays as it is when nothing was received: the next try. */
+static ssize_t receive(struct sim_sock *k, void *p, size_t n, int flags,
+                       struct msghdr *m) {
   if (!k->landed) return recv_empty(k);
-  n = min_size(n, k->landed);
+  n = sim_rights_until(k, min_size(n, k->landed));
   if (!n) return 0;
   n = sim_part(k->net, n);
   queue_copy(&k->in, p, n);
-  if (flags & MSG_PEEK) return (ssize_t)n;
-  queue_drop(&k->in, n);
-  k->landed -= n;
-  if (k->peer) sim_sock_wake(k->peer, POLLOUT);
+  if (!(flags & MSG_PEEK)) take(k, n, m);
   return (ssize_t)n;
+}
+
+ssize_t sim_recv(struct sim_sock *k, void *p, size_t n, int flags,
+                 struct msghdr *m) {
+  struct msghdr none = {0};
+  uint64_t got = k->got;
+  if (!m) m = &none;
+  ssize_t r = receive(k, p, n, flags, m);
+  if (r >= 0 && k->got == got) m->msg_controllen = 0;
+  return r;
 }
 
 /* -- sending -- */
@@ -136,7 +153,8 @@ static size_t vec_len(const struct iovec *v, size_t count) {
   return n;
 }
 
-ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count) {
+static ssize_t send_bytes(struct sim_sock *k, const struct iovec *v,
+                          size_t count) {
   size_t n = vec_len(v, count);
   int r = send_check(k);
   if (r < 0) return r;
@@ -154,8 +172,24 @@ ssize_t sim_sendv(struct sim_sock *k, const struct iovec *v, size_t count) {
     queue_put(q, v->iov_base, part);
     left -= part;
   }
+  k->peer->put += n;
   sim_wire_send(k->peer, SIM_DATA, n);
   return (ssize_t)n;
+}
+
+/* Descriptors go with the first byte, or not at all. */
+ssize_t sim_send(struct sim_sock *k, const struct msghdr *m) {
+  struct sim_rights *x = NULL;
+  int r = is_unix(k) ? sim_rights_take(k->net, m, &x) : 0;
+  if (r < 0) return r;
+  struct sim_sock *to = k->peer;
+  uint64_t at = to ? to->put : 0;
+  ssize_t n = send_bytes(k, m->msg_iov, m->msg_iovlen);
+  if (x && n > 0 && to)
+    sim_rights_add(to, x, at);
+  else
+    sim_rights_drop(k->net, x);
+  return n;
 }
 
 /* -- the end -- */
@@ -171,6 +205,7 @@ void sim_break(struct sim_sock *k) {
   if (k->peer) sim_hang_up(k->peer, true);
   k->peer = NULL;
   k->landed = k->in.len = 0;
+  sim_rights_clear(k);
   k->flight_n = 0;
   k->eof = k->reset = k->hung = true;
   sim_sock_wake(k, POLLHUP);
@@ -248,9 +283,30 @@ static struct sim_option *option_find(const struct sim_sock *k, int level,
   return NULL;
 }
 
+/* tcp(7), ip(7) and ipv6(7) tell what a fresh socket says. */
+static int default_int(int level, int name) {
+  if (level == IPPROTO_TCP) {
+    switch (name) {
+    case TCP_KEEPIDLE:
+      return 7200;
+    case TCP_KEEPINTVL:
+      return 75;
+    case TCP_KEEPCNT:
+      return 9;
+    }
+  }
+  if (level == IPPROTO_IP && name == IP_TTL) return 64;
+  if (level == IPPROTO_IP)
+    return name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP;
+  if (level == IPPROTO_IPV6 && name == IPV6_UNICAST_HOPS) return 64;
+  if (level == IPPROTO_IPV6)
+    return name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_LOOP;
+  return level == SOL_SOCKET && name == SO_RCVLOWAT;
+}
+
 int sim_option_int(const struct sim_sock *k, int level, int name) {
   const struct sim_option *o = option_find(k, level, name);
-  int value = 0;
+  int value = default_int(level, name);
   if (o) memcpy(&value, o->value, min_size(sizeof value, o->len));
   return value;
 }
@@ -305,6 +361,9 @@ int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
   if (r < 0) return r;
   if (len < sizeof(int)) return -EINVAL;
   if (is_read_only(level, name)) return -ENOPROTOOPT;
+  bool group = level == IPPROTO_IP || level == IPPROTO_IPV6;
+  if (group && (name == MCAST_JOIN_GROUP || name == MCAST_LEAVE_GROUP))
+    return sim_group_change(k, name, p, len);
   if (is_buffer(level, name)) return set_buffer(k, name, p);
   bool v6only = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
   if (v6only && k->local.len) return -EINVAL;
@@ -317,23 +376,6 @@ int sim_setopt(struct sim_sock *k, int level, int name, const void *p,
   if (is_flag(level, name) && sim_option_int(k, level, name))
     memcpy(o->value, &one, sizeof one);
   return 0;
-}
-
-/* tcp(7), ip(7) and ipv6(7) tell what a fresh socket says. */
-static int default_int(int level, int name) {
-  if (level == IPPROTO_TCP) {
-    switch (name) {
-    case TCP_KEEPIDLE:
-      return 7200;
-    case TCP_KEEPINTVL:
-      return 75;
-    case TCP_KEEPCNT:
-      return 9;
-    }
-  }
-  if (level == IPPROTO_IP && name == IP_TTL) return 64;
-  if (level == IPPROTO_IPV6 && name == IPV6_UNICAST_HOPS) return 64;
-  return level == SOL_SOCKET && name == SO_RCVLOWAT;
 }
 
 /* What no one can set, or what is not simply what was set. */

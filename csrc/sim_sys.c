@@ -67,14 +67,11 @@ static ssize_t sys_recv(struct sys *s, int fd, void *p, size_t n, int flags) {
   struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
   if (!k) return -EBADF;
   return sim_is_dgram(k) ? sim_dgram_recv(k, &m, flags)
-                         : sim_recv(k, p, n, flags);
+                         : sim_recv(k, p, n, flags, NULL);
 }
 
-/* Descriptors cannot be passed between simulated sockets. */
 static ssize_t send_to(struct sim_sock *k, const struct msghdr *m) {
-  if (m->msg_controllen) return -EOPNOTSUPP;
-  return sim_is_dgram(k) ? sim_dgram_send(k, m)
-                         : sim_sendv(k, m->msg_iov, m->msg_iovlen);
+  return sim_is_dgram(k) ? sim_dgram_send(k, m) : sim_send(k, m);
 }
 
 static ssize_t sys_send(struct sys *s, int fd, const void *p, size_t n,
@@ -99,9 +96,8 @@ static ssize_t sys_recvmsg(struct sys *s, int fd, struct msghdr *m, int flags) {
   if (!k) return -EBADF;
   if (sim_is_dgram(k)) return sim_dgram_recv(k, m, flags);
   m->msg_namelen = 0;
-  m->msg_controllen = 0;
   m->msg_flags = 0;
-  return sim_recv(k, m->msg_iov->iov_base, m->msg_iov->iov_len, flags);
+  return sim_recv(k, m->msg_iov->iov_base, m->msg_iov->iov_len, flags, m);
 }
 
 static int sys_shutdown(struct sys *s, int fd, int how) {
@@ -113,10 +109,16 @@ static int sys_shutdown(struct sys *s, int fd, int how) {
 static int sys_close(struct sys *s, int fd) {
   if (!sim_owns_fd(fd)) return sys_posix.close(s, fd);
   if (sim_sys_close(s, fd)) return 0;
-  struct sim_sock *k = sock(s, fd);
-  if (!k) return -EBADF;
-  sim_close(k);
+  if (!sock(s, fd)) return -EBADF;
+  sim_close(net_of(s), fd);
   return 0;
+}
+
+static int sys_dup(struct sys *s, int fd) {
+  if (!sim_owns_fd(fd)) return sys_posix.dup(s, fd);
+  if (sim_is_file(fd)) return sim_sys_dup(s, fd);
+  struct sim_sock *k = sock(s, fd);
+  return k ? sim_dup(k) : -EBADF;
 }
 
 /* A socket has no position: with an offset it cannot be read or written. */
@@ -256,6 +258,7 @@ const struct sys_class sys_sim = {
     .recvmsg = sys_recvmsg,
     .shutdown = sys_shutdown,
     .close = sys_close,
+    .dup = sys_dup,
     .read = sys_read,
     .write = sys_write,
     .read_now = sys_read_now,

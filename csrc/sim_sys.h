@@ -9,6 +9,7 @@
 
 /* True when fd was an open file of this world. */
 bool sim_sys_close(struct sys *s, int fd);
+int sim_sys_dup(struct sys *s, int fd);
 int sim_sys_open(struct sys *s, int at, const char *path, int flags,
                  unsigned mode);
 /* Of open files only. */

@@ -48,6 +48,10 @@ bool sim_sys_close(struct sys *s, int fd) {
   return true;
 }
 
+int sim_sys_dup(struct sys *s, int fd) {
+  return file(s, fd) ? sim_file_dup(net_of(s)->fs, fd) : -EBADF;
+}
+
 /* fifo(7): without a reader, opening to write would wait; -EAGAIN. One opened
  * to read is silent, not at its end, until a writer has come. */
 static int open_real(struct sys *s, int at, const char *path, int flags,
@@ -164,15 +168,25 @@ int sim_sys_unlink(struct sys *s, const char *path) {
   return sim_sys_unlink_at(s, AT_FDCWD, path, 0);
 }
 
+/* Of a socket, of which there is nothing else to tell. */
+static int stat_socket(struct sys *s, int fd, struct statx *into) {
+  if (!sim_sock_find(net_of(s), fd)) return -EBADF;
+  *into = (struct statx){.stx_mask = STATX_TYPE, .stx_mode = S_IFSOCK | 0777};
+  return 0;
+}
+
 int sim_sys_statx(struct sys *s, int at, const char *path, int flags,
                   struct statx *into) {
+  bool empty = !path[0] && flags & AT_EMPTY_PATH;
+  if (empty && sim_owns_fd(at) && !sim_is_file(at))
+    return stat_socket(s, at, into);
   struct look l;
   struct sim_node *node;
   int r = look(s, at, path, &l);
   if (r < 0) return r;
   if (!l.fs) return sys_posix.statx(s, at, path, flags, into);
   node = l.at;
-  if (!(node && !path[0] && flags & AT_EMPTY_PATH))
+  if (!(node && empty))
     r = sim_find(l.fs, l.at, path, !(flags & AT_SYMLINK_NOFOLLOW), &node);
   if (r == 0) sim_node_stat(node, into);
   return r;

@@ -360,7 +360,7 @@ struct passing *stream_passing(struct stream *s) {
   if (s->transport != &socket_transport) return NULL;
   struct socket *k = socket_of(s);
   if (k->passing || !k->handle) return k->passing;
-  k->passing = passing_new();
+  k->passing = passing_new(proactor_sys(s->p));
   if (!k->passing) return NULL;
   k->passing->came = s->in.len;
   return k->passing;

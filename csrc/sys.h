@@ -35,6 +35,8 @@ struct sys_class {
   ssize_t (*recvmsg)(struct sys *, int fd, struct msghdr *, int flags);
   int (*shutdown)(struct sys *, int fd, int how);
   int (*close)(struct sys *, int fd);
+  /* Another number for the same; closed on exec. */
+  int (*dup)(struct sys *, int fd);
   /* off -1: the file's own position. */
   ssize_t (*read)(struct sys *, int fd, void *, size_t, int64_t off);
   ssize_t (*write)(struct sys *, int fd, const void *, size_t, int64_t off);

@@ -185,6 +185,12 @@ static int posix_setopt(struct sys *s, int fd, int level, int name,
   return or_errno(setsockopt(fd, level, name, p, len));
 }
 
+static int posix_dup(struct sys *s, int fd) {
+  (void)s;
+  FAULT_RETURN("dup", EMFILE);
+  return or_errno(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
 static int posix_fchmod(struct sys *s, int fd, unsigned mode) {
   (void)s;
   FAULT_RETURN("fchmod", EPERM);
@@ -388,6 +394,7 @@ const struct sys_class sys_posix = {
     .name = posix_name,
     .getopt = posix_getopt,
     .setopt = posix_setopt,
+    .dup = posix_dup,
     .fchmod = posix_fchmod,
     .probe = posix_probe,
     .lstat = posix_lstat,

@@ -69,6 +69,7 @@ static struct datagram *dequeue(struct udp *u) {
   if (!k) return NULL;
   struct datagram *d = container_of(k, struct datagram, link);
   u->queued -= weight(d);
+  if (d->with) u->fds_held -= d->with->n;
   u->p->queues.bytes -= weight(d);
   return d;
 }
@@ -90,9 +91,15 @@ struct datagram *udp_take(struct udp *u) {
   return d;
 }
 
+void datagram_free(struct sys *sys, struct datagram *d) {
+  if (!d) return;
+  passed_free(sys, d->with);
+  free(d);
+}
+
 void udp_forget(struct udp *u) {
   struct datagram *d;
-  while ((d = dequeue(u))) free(d);
+  while ((d = dequeue(u))) datagram_free(proactor_sys(u->p), d);
   u->err = 0;
 }
 
@@ -107,8 +114,13 @@ void udp_pass_on(struct udp *u) {
 }
 
 static struct datagram *datagram_new(size_t room) {
-  return fault_point("datagram_new") ? NULL
-                                     : malloc(sizeof(struct datagram) + room);
+  struct datagram *d = fault_point("datagram_new")
+                           ? NULL
+                           : malloc(sizeof(struct datagram) + room);
+  if (!d) return NULL;
+  d->with = NULL;
+  d->cut = false;
+  return d;
 }
 
 /* Copied out of the buffer, which goes back at once. A Unix socket loses
@@ -145,12 +157,15 @@ static void recv_ended(struct udp *u, int res) {
 static struct op *recv_op(struct udp *u, const struct op_class *class,
                           op_sink *sink) {
   struct op *op = proactor_op(u->p, class);
-  struct incoming *in = op ? calloc(1, sizeof *in) : NULL;
+  size_t control = u->wants_fds ? MESSAGE_CONTROL_MAX : 0;
+  struct incoming *in = op ? calloc(1, sizeof *in + control) : NULL;
   if (!in) {
     if (op) proactor_free(u->p, op);
     return NULL;
   }
   in->msg.msg_namelen = name_max(u);
+  in->msg.msg_control = control ? in + 1 : NULL;
+  in->msg.msg_controllen = control;
   op->memory = in;
   op->arg.msg = &in->msg;
   op->handle = u->handle;
@@ -180,12 +195,32 @@ static void multi_sink(struct op *op, const struct op_result *r) {
   recv_ended(u, r->res);
 }
 
+/* The message's descriptors are the datagram's, or closed. */
+static void keep_fds(struct udp *u, struct datagram *d,
+                     const struct message *m) {
+  int fds[MESSAGE_FDS_MAX];
+  unsigned n = message_fds(m, fds);
+  d->cut = m->control_cut && u->wants_fds;
+  if (!n) return;
+  if (u->handle && u->fds_held + n <= u->fds_max) d->with = passed_new(fds, n);
+  if (d->with) {
+    u->fds_held += n;
+    return;
+  }
+  passed_close(proactor_sys(u->p), fds, n);
+  d->cut = true;
+}
+
 static void one_sink(struct op *op, const struct op_result *r) {
   struct udp *u = op->owner;
   struct datagram *d = u->room;
   u->room = NULL;
+  struct message m = {0};
+  if (r->res >= 0) {
+    m = message_of_op(op, r->res);
+    keep_fds(u, d, &m);
+  }
   if (r->res >= 0 && u->handle) {
-    struct message m = message_of_op(op, r->res);
     message_from(&m, &d->from);
     d->len = m.len;
     d->full = m.full;
@@ -202,7 +237,8 @@ static void one_sink(struct op *op, const struct op_result *r) {
   recv_ended(u, r->res);
 }
 
-/* Into memory of our own: the pool is empty, or its buffers too small. */
+/* Into memory of our own: the pool is empty, or its buffers too small, or
+ * descriptors may come. */
 static bool receive_one(struct udp *u) {
   struct datagram *d = datagram_new(u->size);
   struct op *op = d ? recv_op(u, &op_recv_from, one_sink) : NULL;
@@ -227,17 +263,28 @@ static bool receive_all(struct udp *u) {
 
 int udp_receive(struct udp *u) {
   if (u->recv || u->err || !has_room(u)) return 0;
-  bool started = u->in_pool && !u->starved ? receive_all(u) : receive_one(u);
+  bool pooled = u->in_pool && !u->starved && !u->wants_fds;
+  bool started = pooled ? receive_all(u) : receive_one(u);
   return started ? 0 : -ENOMEM;
+}
+
+/* A receive without room for descriptors ends; the next has it. */
+void udp_take_fds(struct udp *u, unsigned max) {
+  u->fds_max = max;
+  if (u->wants_fds) return;
+  u->wants_fds = true;
+  if (u->recv) proactor_cancel(u->p, u->recv);
 }
 
 /* -- sending -- */
 
-struct op *udp_send_op(struct udp *u, const void *bytes, size_t n,
-                       const struct address *to) {
-  struct op *op = proactor_op(u->p, &op_send_to);
+/* `more` bytes behind the datagram's. */
+static struct op *send_op(struct udp *u, const struct op_class *class,
+                          const void *bytes, size_t n, size_t more,
+                          const struct address *to) {
+  struct op *op = proactor_op(u->p, class);
   bool memory = op && !fault_point("udp_send");
-  struct outgoing *o = memory ? calloc(1, sizeof *o + n) : NULL;
+  struct outgoing *o = memory ? calloc(1, sizeof *o + n + more) : NULL;
   if (!o) {
     if (op) proactor_free(u->p, op);
     return NULL;
@@ -252,6 +299,28 @@ struct op *udp_send_op(struct udp *u, const void *bytes, size_t n,
   op->handle = u->handle;
   op->io.ptr = o->bytes;
   op->io.len = n;
+  return op;
+}
+
+struct op *udp_send_op(struct udp *u, const void *bytes, size_t n,
+                       const struct address *to) {
+  return send_op(u, &op_send_to, bytes, n, 0, to);
+}
+
+/* The control data comes behind the bytes, where it is aligned. */
+struct op *udp_send_fds_op(struct udp *u, const void *bytes, size_t n,
+                           const struct address *to, struct passed *with) {
+  size_t align = _Alignof(max_align_t);
+  size_t at = (sizeof(struct outgoing) + n + align - 1) & ~(align - 1);
+  size_t more = at + MESSAGE_CONTROL_MAX - sizeof(struct outgoing) - n;
+  struct op *op = send_op(u, &op_send_fds, bytes, n, more, to);
+  if (!op) return NULL;
+  struct outgoing *o = op->memory;
+  o->msg.msg_control = (unsigned char *)o + at;
+  o->msg.msg_controllen =
+      message_put_fds(o->msg.msg_control, with->fds, with->n);
+  o->with = with;
+  o->sys = proactor_sys(u->p);
   return op;
 }
 

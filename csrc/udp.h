@@ -5,13 +5,17 @@
  * pauses, and the kernel's own queue is the next to fill; what finds no room
  * here is dropped and counted (O9). Owns its handle, its receive, its queue
  * and the path that it was bound to. Sending is an op for each datagram, which
- * has a copy of it. Does not know Lua. Next: message.h, lua_udp.c.
+ * has a copy of it. Over Unix sockets descriptors may come with datagrams:
+ * while they are wanted each receive is one of its own, with room for them,
+ * and what nobody takes is closed with its datagram (O6). Does not know Lua.
+ * Next: message.h, lua_udp.c.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef PROA_UDP_H
 #define PROA_UDP_H
 
 #include "message.h"
+#include "passing.h"
 #include "proactor.h"
 #include "unix_path.h"
 
@@ -24,7 +28,9 @@ enum {
 struct datagram {
   struct link link; /* in udp.queue */
   struct address from;
-  size_t len, full; /* full > len: truncated */
+  size_t len, full;    /* full > len: truncated */
+  struct passed *with; /* descriptors that came with it, or NULL */
+  bool cut;            /* some of them were closed: no room */
   unsigned char bytes[];
 };
 
@@ -32,11 +38,13 @@ struct udp {
   struct proactor *p;
   struct handle *handle; /* NULL once it is closing */
   int family;
-  size_t size;           /* of the largest datagram that is received whole */
-  bool in_pool;          /* ... and it fits into a buffer of the pool */
-  size_t quota, queued;  /* bytes with what each takes beside them */
-  struct list queue;     /* struct datagram */
-  uint64_t dropped;      /* came and found no room in `queue` */
+  size_t size;          /* of the largest datagram that is received whole */
+  bool in_pool;         /* ... and it fits into a buffer of the pool */
+  size_t quota, queued; /* bytes with what each takes beside them */
+  struct list queue;    /* struct datagram */
+  uint64_t dropped;     /* came and found no room in `queue` */
+  bool wants_fds;       /* descriptors that come are kept */
+  unsigned fds_held, fds_max; /* in `queue` */
   int err;               /* -errno of a receive; after what is queued; once */
   struct op *recv;       /* armed, or NULL */
   struct datagram *room; /* what a one-shot receive fills */
@@ -58,6 +66,10 @@ static inline bool udp_ready(const struct udp *u) {
 }
 /* The next one, malloced and the caller's; NULL: none, or only an error. */
 struct datagram *udp_take(struct udp *u);
+/* With its descriptors; NULL is fine. */
+void datagram_free(struct sys *sys, struct datagram *d);
+/* From now on so many descriptors are kept with what is queued. */
+void udp_take_fds(struct udp *u, unsigned max);
 /* The error of a receive, once. */
 int udp_take_error(struct udp *u);
 /* A waiter that was woken leaves: the next may take what there is. */
@@ -73,6 +85,9 @@ uint64_t udp_dropped(const struct udp *u);
  * sink is the caller's. NULL: no memory. */
 struct op *udp_send_op(struct udp *u, const void *bytes, size_t n,
                        const struct address *to);
+/* The same with descriptors, which are the op's, but not when it is NULL. */
+struct op *udp_send_fds_op(struct udp *u, const void *bytes, size_t n,
+                           const struct address *to, struct passed *with);
 
 /* u is not to be touched afterwards. */
 void udp_close(struct udp *u);

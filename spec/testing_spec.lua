@@ -326,6 +326,103 @@ describe("the simulated network", function()
     end)
   end)
 
+  helper.it("carries to groups and to all", function()
+    testing.run(function()
+      local net = proa.net
+      local function receiver(address)
+        return assert(net.udp { bind = address, reuseaddr = true })
+      end
+      local function heard(...)
+        local n = 0
+        for _, socket in ipairs { ... } do
+          if socket:recv(10) then n = n + 1 end
+        end
+        return n
+      end
+      local a, b = receiver "0.0.0.0:5000", receiver "0.0.0.0:5000"
+      local other, six = receiver "0.0.0.0:5001", receiver "[::]:5002"
+      local alone = receiver "239.1.2.3:5003"
+      local client = assert(net.udp { bind = "0.0.0.0:0", broadcast = true })
+      assert(client:send_to("x", "239.1.2.3:5000"))
+      assert.equal(0, heard(a, b, other))
+      assert(a:join "239.1.2.3")
+      assert.equal("EADDRINUSE", select(3, a:join "239.1.2.3"))
+      assert.equal("EINVAL", select(3, a:join "127.0.0.1"))
+      assert(six:join "ff02::7")
+      assert(client:send_to("x", "239.1.2.3:5000"))
+      assert.equal(2, heard(a, b, other))
+      assert(client:send_to("x", "239.1.2.3:5003"))
+      local _, from = alone:recv_from(10)
+      assert.equal("127.0.0.1:" .. client:address():match "%d+$", from)
+      assert(alone:send_to("x", from))
+      assert.same({ "x", "127.0.0.1:5003" }, { client:recv_from(10) })
+      assert(client:send_to("x", "127.255.255.255:5000"))
+      assert(client:send_to("x", "255.255.255.255:5001"))
+      assert.equal(3, heard(a, b, other))
+      assert(client:option("broadcast", false))
+      assert.equal("EACCES", select(3, client:send_to("x", "255.255.255.255:1")))
+      local sender = assert(net.udp { connect = "[ff02::7]:5002" })
+      assert(sender:send "x")
+      assert.equal(1, heard(six))
+      assert(sender:option("multicast_loop", false))
+      assert(sender:send "x")
+      assert.equal(0, heard(six))
+      assert(a:leave "239.1.2.3")
+      assert.equal("EADDRNOTAVAIL", select(3, a:leave "239.1.2.3"))
+      assert(client:send_to("x", "239.1.2.3:5000"))
+      assert.equal(0, heard(a, b))
+    end)
+  end)
+
+  helper.it("passes descriptors, its own, real ones and files", function()
+    local path = helper.temp_file("real", "real")
+    for seed = 1, 30 do
+      testing.run(function(sim)
+        sim:set { latency = seed % 2 * 0.01, loss = seed % 3 * 0.1 }
+        local net = proa.net
+        local real <close> = assert(io.open(path))
+        local kept = assert(proa.fs.open("/tmp/file", "w+"))
+        kept:write "simulated"
+        kept:seek("set", 0)
+        local listener = assert(net.listen "127.0.0.1:0")
+        local a, b = net.pair()
+        local c, d = net.pair { datagram = true }
+        proa.spawn(function()
+          a:write "before"
+          assert(a:send_fds("these", listener, real, kept))
+          a:write "after"
+          a:close()
+          assert(c:send_fds("and those", kept, c))
+          c:close()
+          kept:close()
+          listener:close()
+        end)
+        assert(b:take_fds())
+        local text, got = "", {}
+        while true do
+          local data, objects = b:recv_fds(100, 10)
+          if not data then break end
+          text = text .. data
+          table.move(objects, 1, #objects, #got + 1, got)
+        end
+        assert.equal("beforetheseafter", text)
+        assert.equal(3, #got)
+        local client = assert(net.connect(got[1]:address()))
+        local server = assert(got[1]:accept(10))
+        server:write "hello\n"
+        assert.equal("hello", client:read "l")
+        assert.equal("real", got[2]:read "a")
+        local _, objects = d:recv_fds(10)
+        assert.equal("simulated", objects[1]:read "a")
+        assert.equal("simulated", got[3]:read "a")
+        assert(objects[2]:send "back")
+        assert.equal("back", d:recv(10))
+        for _, object in ipairs(got) do object:close() end
+        for _, object in ipairs(objects) do object:close() end
+      end, { seed = seed, files = true })
+    end
+  end)
+
   helper.it("holds back what passes a partition until it is over", function()
     testing.run(function(sim)
       local a, b, address = connect()

@@ -66,7 +66,7 @@ TEST("descriptors that are put into a message come out of it") {
 }
 
 TEST("those on their way out go with their byte, and are closed then") {
-  struct passing *g = passing_new();
+  struct passing *g = passing_new(&posix);
   size_t until;
   int a = copy(), b = copy();
   CHECK_INT(passing_send(g, 10, &a, 1), ==, 0);
@@ -94,7 +94,7 @@ static struct message carrying(unsigned char *room, const int *fds, unsigned n,
 
 TEST("those that came wait for the read that takes their first byte") {
   unsigned char room[MESSAGE_CONTROL_MAX];
-  struct passing *g = passing_new();
+  struct passing *g = passing_new(&posix);
   struct passed *with;
   int fd = copy();
   g->max = 4;
@@ -116,7 +116,7 @@ TEST("those that came wait for the read that takes their first byte") {
 
 TEST("those over the limit are closed, and it is noted") {
   unsigned char room[MESSAGE_CONTROL_MAX];
-  struct passing *g = passing_new();
+  struct passing *g = passing_new(&posix);
   int two[2] = {copy(), copy()}, one = copy();
   g->max = 2;
   struct message m = carrying(room, two, 2, 1);

@@ -1,7 +1,6 @@
 --- fds: descriptors through a Unix stream, taken or left to be closed.
 -- SPDX-License-Identifier: MIT
 return function(kit, proa)
-  if kit.driver == "sim" then return end -- it passes none
   local a, b = proa.net.pair()
   if not a then error(b) end
   local _ <close> = a
@@ -12,8 +11,13 @@ return function(kit, proa)
   local file <close> = assert(io.open "/dev/null")
   assert(a:send_fds("first", x, file))
   assert(a:send_fds("second", y))
-  local data, objects = b:recv_fds(5, kit.limit)
-  kit.equal("first", data, objects)
-  for _, object in ipairs(objects) do object:close() end
+  local text = ""
+  while #text < 5 do
+    local data, objects = b:recv_fds(5 - #text, kit.limit)
+    if not data then error(objects) end
+    text = text .. data
+    for _, object in ipairs(objects) do object:close() end
+  end
+  kit.equal("first", text)
   kit.equal("sec", b:read(3, { timeout = kit.limit }))
 end

@@ -52,6 +52,51 @@ function datagram:send_to(data, address, timeout) end
 ---@return integer? sent how many were sent all the same
 function datagram:send_batch(list, timeout) end
 
+--- Over a Unix socket: send one datagram to the peer, and with it descriptors,
+--- which are duplicated at once, so that these may be closed. Its limit is that
+--- of `timeout`.
+---@param data string|proa.buffer
+---@param ... integer|file*|userdata|table at most 253 of what has a descriptor
+---  (streams, listeners, datagrams, fd objects, files of io.open) or a method
+---  fileno, getfd or pollfd
+---@return integer? bytes
+---@return string? message
+---@return string? code those of `send`; EOPNOTSUPP: not a Unix socket, EBADF,
+---  EMFILE
+function datagram:send_fds(data, ...) end
+
+--- The same, there.
+---@param data string|proa.buffer
+---@param address string
+---@param ... integer|file*|userdata|table
+---@return integer? bytes
+---@return string? message
+---@return string? code
+function datagram:send_fds_to(data, address, ...) end
+
+--- Over a Unix socket: from now on keep descriptors that come with datagrams,
+--- for `recv_fds`. Without it the kernel closes them. Call it before the first
+--- receive, unless that is `recv_fds`, which does it.
+---@param max? integer how many may wait to be taken; default 64; what is over
+---  it is closed
+---@return proa.datagram? itself
+---@return string? message
+---@return string? code EOPNOTSUPP: not a Unix socket
+function datagram:take_fds(max) end
+
+--- Wait for a datagram and take the descriptors that came with it, which are
+--- the caller's to close. When any other call takes it, or nobody does, they
+--- are closed.
+---@param timeout? number seconds
+---@return string? data
+---@return userdata[]|string objects each as what it is: see `recv_fds` of
+---  streams; empty: none came; or the message
+---@return string? from the sender; nil: it has no name; or the code
+---@return boolean? cut some were closed: over the limit, or out of descriptors
+---@return integer? full bytes of the whole when it was longer than the socket's
+---  size
+function datagram:recv_fds(timeout) end
+
 --- Wait for a datagram. Giving up loses none.
 ---@param timeout? number seconds
 ---@return string? data

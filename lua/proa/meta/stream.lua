@@ -173,8 +173,7 @@ function stream:keep() end
 ---  fileno, getfd or pollfd
 ---@return proa.stream? itself
 ---@return string? message
----@return string? code EOPNOTSUPP: not a Unix socket, or simulated; EMFILE,
----  EBADF, CLOSED ...
+---@return string? code EOPNOTSUPP: not a Unix socket; EMFILE, EBADF, CLOSED ...
 function stream:send_fds(data, ...) end
 
 --- Over a Unix socket: from now on keep descriptors that come with the bytes,
@@ -184,7 +183,7 @@ function stream:send_fds(data, ...) end
 ---  it is closed
 ---@return proa.stream? itself
 ---@return string? message
----@return string? code EOPNOTSUPP: not a Unix socket, or simulated
+---@return string? code EOPNOTSUPP: not a Unix socket
 function stream:take_fds(max) end
 
 --- Wait for bytes, and take the descriptors that came with them, not later than
