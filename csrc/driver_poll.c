@@ -65,12 +65,24 @@ static int try_select(struct poll_driver *p, struct op *op, uint16_t *bid) {
   return r;
 }
 
+/* A Unix socket's read ends where a message with descriptors does (unix(7)),
+ * and what a borrowed number stands for may change. What else makes a read
+ * stop is announced by an event. */
+static bool reads_stop(struct poll_driver *p, struct handle *h) {
+  int family = AF_UNIX;
+  socklen_t len = sizeof family;
+  if (h->wait.asked || !h->owned) return h->wait.stops || !h->owned;
+  h->wait.asked = true;
+  p->sys.class->getopt(&p->sys, h->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+  return h->wait.stops |= family == AF_UNIX;
+}
+
 /* A stream that gave less than there was room for is drained, and an edge
- * will tell of more, unless the peer's end has been announced already. */
-static void note_short(struct op *op, int res) {
+ * will tell of more, unless its reads stop earlier. */
+static void note_short(struct poll_driver *p, struct op *op, int res) {
   struct handle *h = op->handle;
   if (op->class == &op_recv_multi && res > 0 && (size_t)res < op->io.len &&
-      !h->wait.hup)
+      !reads_stop(p, h))
     h->wait.in_ready = false;
 }
 
@@ -115,7 +127,7 @@ static bool try_multi(struct poll_driver *p, struct op *op) {
                               (select && r > 0 ? RESULT_BUFFER : 0)),
                    bid);
     if (!more) return true;
-    note_short(op, r);
+    note_short(p, op, r);
     if (!op->handle->wait.in_ready) return true;
   }
   return true;
@@ -162,7 +174,8 @@ static void fail_waiting(struct poll_driver *p, struct list *queue, int err) {
 /* Something waits for an event: from now on epoll tells. Without memory or
  * watches for that, what waits fails. */
 static void register_handle(struct poll_driver *p, struct handle *h) {
-  struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+  struct epoll_event e = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP |
+                                    EPOLLET,
                           .data.ptr = h};
   int how = h->wait.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   /* What is borrowed may have been closed and its number used again: asked
@@ -281,7 +294,8 @@ static void note_event(struct poll_driver *p, const struct epoll_event *e) {
   uint32_t end = EPOLLHUP | EPOLLERR;
   if (e->events & (EPOLLIN | EPOLLRDHUP | end)) h->wait.in_ready = true;
   if (e->events & (EPOLLOUT | end)) h->wait.out_ready = true;
-  if (e->events & (EPOLLRDHUP | end)) h->wait.hup = true;
+  /* the last bytes and the end are one edge; urgent ones (tcp(7)) end a read */
+  if (e->events & (EPOLLPRI | EPOLLRDHUP | end)) h->wait.stops = true;
   if (handle_waits(h)) make_hot(p, h);
 }
 

@@ -40,7 +40,8 @@ struct handle {
     struct list in, out; /* struct op.queue, first come first served */
     struct list watch;   /* ops that wait for readiness alone */
     struct link hot;     /* in the driver's list of handles to try */
-    bool in_ready, out_ready, hup, registered;
+    bool in_ready, out_ready, registered;
+    bool stops, asked; /* its reads may end before what is there does */
   } wait;
 };
 
