@@ -82,7 +82,7 @@ end)
 
 -- The signal asks at each of the places where a program may be. It comes from
 -- a shell that the program starts; io.popen does not wait for it.
-local function asked(body)
+local function asked(body, options)
   return output_of(([[
     local proa = require "proa"
     proa.setup { dump_signal = "USR1" }
@@ -91,7 +91,7 @@ local function asked(body)
     end
     %s
     print "ends well"
-  ]]):format(body))
+  ]]):format(body), options)
 end
 
 describe("the signal that asks for a dump", function()
@@ -111,14 +111,20 @@ describe("the signal that asks for a dump", function()
 
   it_main("is answered while the loop sleeps", function()
     if helper.driver == "sim" then return end -- its clock does not sleep
-    local output, status = asked [[
-      local timer = io.popen "sleep 0.2; kill -USR1 $PPID; sleep 0.1"
-      proa.run(proa.sleep, 0.4)
-      timer:close()
-    ]]
-    assert.equal(0, status, output)
-    assert.match("#1 +waiting .- sleep, 0.%d+ s left\n", output)
-    assert.match("ends well\n$", output)
+    local said = helper.temp_file("stderr", "")
+    local output, status = asked(([[
+      proa.run(function()
+        proa.spawn(proa.sleep, 60):background()
+        local asking = io.popen("until grep -q left %s; do sleep 0.01; "
+          .. "kill -USR1 $PPID; done")
+        proa.fd(asking):readable() -- at its end
+        asking:close()
+      end)
+    ]]):format(said), { before = "exec 2>" .. said })
+    assert.equal("ends well\n", output)
+    assert.equal(0, status)
+    assert.match("#2 %(background%) +waiting .- sleep, %d+%.?%d* s left\n",
+      helper.read_file(said))
   end)
 
   it_main("is answered by the main chunk, and by code under a hook", function()

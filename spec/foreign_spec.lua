@@ -275,8 +275,8 @@ describe("proa in another loop", function()
       end
       print(steps < 10, proa.step())
       local from = proa.now()
-      proa.step(0.02)
-      print(proa.now() - from < 0.02 or "it waited though nothing could come")
+      proa.step(60)
+      print(proa.now() - from < 30 or "it waited though nothing could come")
     ]]
     assert.equal("true\t0\ntrue\n", output)
     assert.equal(0, status)

@@ -266,8 +266,13 @@ describe("any", function()
   end)
 
   it("returns the last failure when all have failed", function()
+    local first = proa.spawn(after(0, nil, "first", "E1"))
     local results = table.pack(proa.any {
-      after(0.002, nil, "last", "E2"), after(0, nil, "first", "E1"),
+      function()
+        first:await()
+        proa.sleep(0)
+        return nil, "last", "E2"
+      end, first,
     })
     assert.same({ nil, "last", "E2", 1, n = 4 }, results)
     assert.match("nothing to wait for", helper.error_of(proa.any, {}))
@@ -294,8 +299,9 @@ describe("interval", function()
       if #counts == 2 then proa.sleep(0.025) end
       if #counts == 3 then break end
     end
-    assert.same({ 1, 2 }, { counts[1], counts[2] })
-    assert.is_true(counts[3] >= 4)
+    assert.is_true(counts[1] >= 1 and counts[2] > counts[1])
+    assert.is_true(counts[3] >= counts[2] + 2)
+    if helper.driver == "sim" then assert.same({ 1, 2, 4 }, counts) end
     assert.is_true(proa.now() - start >= 0.01 * counts[3] - 1e-4)
     assert.match("above 0", helper.error_of(proa.interval, 0))
   end)

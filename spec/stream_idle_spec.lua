@@ -9,7 +9,7 @@ local proa = require "proa"
 
 local KIB = 1024
 local sim = helper.driver == "sim"
-local unit = sim and 0.1 or 0.025
+local unit = 0.1 -- seconds
 local idle = 6 * unit
 local step = 2 * unit -- less than idle, by much
 
