@@ -310,9 +310,25 @@ static void closed_sink(struct op *op, const struct op_result *r) {
   stream_free(&k->stream);
 }
 
+static void socket_abort(struct stream *s) {
+  struct linger none = {.l_onoff = 1}; /* close sends a reset */
+  struct sys *sys = proactor_sys(s->p);
+  sys->class->setopt(sys, socket_of(s)->handle->fd, SOL_SOCKET, SO_LINGER,
+                     &none, sizeof none);
+}
+
+/* Accepted bytes were dropped: a FIN would tell the peer that what it got is
+ * all there is. Not where others have the socket and may still write. */
+static bool truncates(const struct stream *s) {
+  const struct handle *h = socket_of(s)->handle;
+  bool ours = h->owned && !h->shared && !h->ending;
+  return ours && (s->out.len || s->out_err);
+}
+
 static void socket_end(struct stream *s) {
   struct socket *k = socket_of(s);
   struct handle *h = k->handle;
+  if (truncates(s)) socket_abort(s);
   k->handle = NULL;
   if (!h->closing) { /* else the proactor ends, and closes it itself */
     handle_close(s->p, h, closed_sink, k);
@@ -320,13 +336,6 @@ static void socket_end(struct stream *s) {
   }
   h->on_closed = closed_sink;
   h->closer = k;
-}
-
-static void socket_abort(struct stream *s) {
-  struct linger none = {.l_onoff = 1}; /* close sends a reset */
-  struct sys *sys = proactor_sys(s->p);
-  sys->class->setopt(sys, socket_of(s)->handle->fd, SOL_SOCKET, SO_LINGER,
-                     &none, sizeof none);
 }
 
 static struct handle *socket_handle(const struct stream *s) {

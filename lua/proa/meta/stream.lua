@@ -140,7 +140,10 @@ function stream:flush(timeout) end
 function stream:shutdown(how, timeout) end
 
 --- Close. Returns at once: whoever waits gets CLOSED, and what was accepted
---- goes out in the background. Again: nothing happens.
+--- goes out in the background. Where it can't (the time is over, a send has
+--- failed) a TCP peer sees a reset, ECONNRESET, and no end of stream: what it
+--- got is not all. Unix sockets and pipes have no way to say so. Again: nothing
+--- happens.
 ---@param linger? number seconds that may take; default 5
 ---@return true? ok
 ---@return string? message of an earlier write that nobody was told of
