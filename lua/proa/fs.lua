@@ -2,13 +2,15 @@
 -- Every call that may wait for a disk or a server is an operation: the ring's
 -- or a worker thread's. Paths are strings; options that are not known raise.
 -- Beside this file in fs/: opening.lua, whole.lua (read, write, copy), tree.lua
--- (directories and what is below them), watch.lua, file.lua (file objects).
+-- (directories and what is below them), remove.lua, watch.lua, file.lua (file
+-- objects).
 -- SPDX-License-Identifier: MIT
 
 local args = require "proa.fs.args"
 local core = require "proa.core"
 local opening = require "proa.fs.opening"
 local random_name = require "proa.fs.random"
+local remove = require "proa.fs.remove"
 local tree = require "proa.fs.tree"
 local watch = require "proa.fs.watch"
 local whole = require "proa.fs.whole"
@@ -154,7 +156,7 @@ function fs.tmpdir(options)
   end)
 end
 
-for _, part in ipairs { whole, tree, watch } do
+for _, part in ipairs { whole, tree, remove, watch } do
   for name, fn in pairs(part) do fs[name] = fn end
 end
 

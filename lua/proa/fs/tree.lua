@@ -1,6 +1,4 @@
---- Directories and what is below them: list, walk, glob, mkdir, rm.
--- What is removed is named from the descriptor of its directory, so that a
--- link that somebody puts in the way meanwhile is removed, not followed.
+--- Directories and what is below them: list, walk, glob, mkdir.
 -- SPDX-License-Identifier: MIT
 
 local args = require "proa.fs.args"
@@ -10,8 +8,8 @@ local call, bits = core.call, core.open_bits
 
 local tree = {}
 
-local function open_directory(path, flags, at)
-  return call("open", path, bits.read | bits.directory | (flags or 0), nil, at)
+local function open_directory(path)
+  return call("open", path, bits.read | bits.directory)
 end
 
 local function join(dir, name)
@@ -264,76 +262,6 @@ function tree.mkdir(path, options)
     return args.within(options, "mkdir", path, make_parents, path, permissions)
   end
   return args.within(options, "mkdir", path, call, "mkdir", path, permissions)
-end
-
--- -- rm --
-
-local remove_tree
-
-local function remove_entry(name, kind, at)
-  if kind == "directory" then return remove_tree(name, at) end
-  local ok, message, code = call("unlink", name, false, at)
-  if code == "EISDIR" or code == "EPERM" then
-    local stat = call("stat", name, true, at)
-    if stat and stat.type == "directory" then return remove_tree(name, at) end
-  end
-  if ok or code == "ENOENT" then return true end
-  return nil, message, code
-end
-
-local function empty(fd)
-  while true do
-    local list, message, code = call("entries", fd)
-    if not list then return message == nil, message, code end
-    for i = 1, #list, 2 do
-      local ok, why, how = remove_entry(list[i], list[i + 1], fd)
-      if not ok then return nil, why, how end
-    end
-  end
-end
-
-local TRIES = 3 -- where others put new files into what is being removed
-
-function remove_tree(name, at)
-  local ok, message, code
-  for _ = 1, TRIES do
-    local fd, why, how = open_directory(name, bits.nofollow, at)
-    if not fd then
-      if how == "ENOENT" then return true end
-      if how == "ENOTDIR" or how == "ELOOP" then
-        return call("unlink", name, false, at)
-      end
-      return nil, why, how
-    end
-    local closing <close> = fd
-    ok, message, code = empty(closing)
-    if not ok then return nil, message, code end
-    ok, message, code = call("unlink", name, true, at)
-    if ok or code == "ENOENT" then return true end
-    if code ~= "ENOTEMPTY" then break end
-  end
-  return nil, message, code
-end
-
-local function remove(path, recursive, force)
-  local ok, message, code = call("unlink", path)
-  if code == "EISDIR" or code == "EPERM" then
-    if recursive then
-      ok, message, code = remove_tree(path)
-    elseif code == "EISDIR" then
-      ok, message, code = call("unlink", path, true)
-    end
-  end
-  if ok or (force and code == "ENOENT") then return true end
-  return nil, (message:gsub("^unlink", "rm")), code
-end
-
---- Remove a file, an empty directory, or (recursive) all that is there.
-function tree.rm(path, options)
-  args.path("rm", path)
-  options = args.options("rm", options, { recursive = true, force = true })
-  return args.within(options, "rm", path, remove, path, options.recursive,
-    options.force)
 end
 
 return tree

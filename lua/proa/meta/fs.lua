@@ -215,12 +215,15 @@ function fs.mkdir(path, options) end
 ---  removed, not followed
 ---@field force? boolean nothing there is fine
 
---- Remove a file, a link, or an empty directory.
+--- Remove a file, a link, or an empty directory. A tree may be of any depth: 17
+--- descriptors at most are open. The first failure ends it, and so does a
+--- cancellation; what was removed by then is gone.
 ---@param path string
 ---@param options? proa.fs.rm_options
 ---@return boolean? true
 ---@return string? message
----@return string? code ENOTEMPTY
+---@return string? code ENOTEMPTY; ESTALE: somebody moved a directory that it is
+---  in
 function fs.rm(path, options) end
 
 --- Iterate over the names in a directory: `for name, type in fs.list(path)`. In
