@@ -70,14 +70,21 @@ function file:seek(whence, offset)
   return at
 end
 
+--- What is read ahead, or on its way, is not what will be there: who waits for it
+-- reads again later. The file is held. Gives the position, or nil.
+local function read_nothing_ahead(self)
+  local at = core.position(self)
+  if at then core.set_position(self, at) end
+  return at
+end
+
 --- An op of several parts at the position. What has a position does not wait
 -- for long, so its outcome is waited for: the position has to follow.
 local function parts_here(self, verb, list)
   local held <close>, message, code = core.hold(self)
   if not held then return nil, message, code end
-  local at = core.position(self)
+  local at = read_nothing_ahead(self)
   if not at then return on(self, verb, verb, self, list) end
-  core.set_position(self, at) -- nothing is read ahead now
   local to_end = verb == "writev" and core.appends(self)
   return core.shield(function()
     local n, why, how = on(self, verb, verb, self, list, not to_end and at
@@ -286,6 +293,10 @@ local function patient(step, idle)
   end
 end
 
+local function copy_closed()
+  return nil, "copy: the stream was closed", "CLOSED"
+end
+
 --- Both held: bytes go from one descriptor to the other. progress.done counts
 -- them; results as copy_to's, without the count.
 local function direct(from, to, step, most, progress)
@@ -293,11 +304,11 @@ local function direct(from, to, step, most, progress)
   if not in_hold then return nil, message, code end
   local out_hold <close>, why, how = core.hold(to)
   if not out_hold then return nil, why, how end
-  local at = core.position(from)
+  if from:closed() or to:closed() then return copy_closed() end
+  local at = read_nothing_ahead(from)
+  if core.stream_kind(to) == "file" then read_nothing_ahead(to) end
   while progress.done < progress.max do
-    if from:closed() or to:closed() then
-      return nil, "copy: the stream was closed", "CLOSED"
-    end
+    if from:closed() or to:closed() then return copy_closed() end
     local n = math.min(most, progress.max - progress.done)
     local moved
     moved, message, code = step(from, to, at, n)
