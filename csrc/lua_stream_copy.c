@@ -202,6 +202,68 @@ static int copy_go(lua_State *L) {
   return copy_wait(L, c, c->from->s->in.len > 0 || over);
 }
 
+/* What had ended may go on, and from here on progress is noted. */
+static int copy_first(lua_State *L) {
+  struct copy *c = copy_of(L);
+  struct stream *from = c->from->s, *to = c->to->s;
+  bool open = from && to; /* or a finaliser has just closed one */
+  if (open && from->transport->again) from->transport->again(from);
+  return copy_go(L);
+}
+
+/* -- its turn: reads of a file wait for each other, and so does a copy -- */
+
+static bool withdraw_turn(struct task *t) {
+  struct copy *c = t->wait.subject;
+  link_unlink(&c->other.link);
+  return true;
+}
+
+static const struct wait_class waits_turn = {.verb = "copy",
+                                             .external = true,
+                                             .withdraw = withdraw_turn,
+                                             .patience = copy_patience,
+                                             .describe = describe_copy};
+
+static int turn_k(lua_State *L, int status, lua_KContext ctx);
+
+/* Who was woken and finds another one reading keeps its place. */
+static int wait_turn(lua_State *L, struct copy *c, bool again) {
+  struct task *t = await_begin(L);
+  if (again)
+    list_push_front(&c->from->readers, &t->wait.waiter.link);
+  else
+    list_push(&c->from->readers, &t->wait.waiter.link);
+  list_push(&c->to->s->watchers, &c->other.link);
+  c->other_ended = false;
+  c->task = t;
+  return await_yield(L, t, &waits_turn, c, c->until_ns, 0, turn_k);
+}
+
+/* Of two that end here, the next reader is woken by who had the turn. */
+static int turn_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  struct copy *c = copy_of(L);
+  link_unlink(&c->other.link);
+  if (await_end(L) == WAIT_TIMEOUT) return push_timeout(L, c);
+  bool ended = c->other_ended || !c->from->s || !c->to->s;
+  if (!ended && c->from->reader) return wait_turn(L, c, true);
+  if (!c->other_ended) waiter_wake_first(&c->from->readers);
+  return ended ? copy_go(L) : copy_first(L);
+}
+
+static bool takes_turns(const struct lua_stream *from, const struct task *t) {
+  return from->s && from->s->transport->completes && from->reader &&
+         from->reader != t;
+}
+
+static int copy_begin(lua_State *L, struct copy *c, struct task *t) {
+  struct stream *from = c->from->s, *to = c->to->s;
+  if (from && to && c->idle_ns != NEVER_NS) from->timed = to->timed = true;
+  return to && takes_turns(c->from, t) ? wait_turn(L, c, false) : copy_first(L);
+}
+
 /* copy_to(stream[, {max=, timeout=, idle=}]) -> bytes | nil, message, code,
  * bytes */
 static int l_copy_to(lua_State *L) {
@@ -212,7 +274,8 @@ static int l_copy_to(lua_State *L) {
   struct stream_options o = {
       .max = SIZE_MAX, .until_ns = NEVER_NS, .idle_ns = idle};
   stream_options(L, 3, "copy_to", "max timeout idle", from->rt, &o);
-  stream_check_reader(L, from, await_begin(L));
+  struct task *t = await_begin(L);
+  if (!takes_turns(from, t)) stream_check_reader(L, from, t);
   lua_settop(L, 2);
   struct copy *c = lua_newuserdatauv(L, sizeof *c, 0);
   *c = (struct copy){.from = from,
@@ -222,10 +285,7 @@ static int l_copy_to(lua_State *L) {
                      .idle_ns = o.idle_ns,
                      .other.wake = wake_other};
   link_init(&c->other.link);
-  bool open = from->s && to->s; /* or a finaliser has just closed one */
-  if (open && from->s->transport->again) from->s->transport->again(from->s);
-  if (open && o.idle_ns != NEVER_NS) from->s->timed = to->s->timed = true;
-  return copy_go(L);
+  return copy_begin(L, c, t);
 }
 
 const luaL_Reg stream_copy_methods[] = {{"copy_to", l_copy_to}, {NULL, NULL}};

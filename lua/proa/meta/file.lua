@@ -136,6 +136,7 @@ function file:unlock() end
 
 --- As of streams, from the position on. To a socket or another file the kernel
 --- moves the bytes (sendfile(2), copy_file_range(2)); both are held meanwhile.
+--- It has its turn among the reads of this file, as each of them has.
 ---@param to proa.stream|proa.file
 ---@param options? integer|{ max: integer?, timeout: number?, idle: number? } as
 ---  of streams
