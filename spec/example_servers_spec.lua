@@ -336,7 +336,7 @@ if helper.driver ~= "sim" then
       local took = proa.now() - before
       assert.equal("stopped by INT, connections served: 1\n", output)
       assert.equal(0, status)
-      assert.is_true(took > 1.9 and took < 4, took)
+      assert.is_true(took > 1.9, took) -- and it has ended
       assert.is_nil(conn:read_some())
     end)
 

@@ -121,9 +121,9 @@ describe("the example", function()
 
   helper.it_main("echo_client tells that nobody listens", function()
     local listener = assert(proa.net.listen "127.0.0.1:0")
-    local address = listener:address()
+    local address, handles = listener:address(), proa.stats().handles
     listener:close()
-    proa.sleep(0.01)
+    helper.wait_until(function() return proa.stats().handles < handles end)
     local output, status = run("echo_client", address)
     assert.equal("connect " .. address .. ": connection refused\n", output)
     assert.equal(1, status)
@@ -151,7 +151,7 @@ describe("the example", function()
           line = ("%-23s %s"):format(names[address],
             (message:gsub("127.0.0.1:%d+", names)))
         end
-        print((line:gsub("[%d.]+ ms", "N ms"):gsub("3%.%d+ s", "N s")))
+        print((line:gsub("[%d.]+ ms", "N ms"):gsub("%d+%.%d+ s", "N s")))
       end
       dofile "examples/parallel_connect.lua"
     ]]
@@ -163,7 +163,7 @@ describe("the example", function()
       return table.concat(lines, "\n")
     end
     assert.equal(sorted(promised "parallel_connect"
-      :gsub("[%d.]+ ms", "N ms"):gsub("3%.%d+ s", "N s")), sorted(output))
+      :gsub("[%d.]+ ms", "N ms"):gsub("%d+%.%d+ s", "N s")), sorted(output))
     assert.equal(1, status)
   end)
 
