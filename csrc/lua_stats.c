@@ -64,7 +64,8 @@ static void set_ops(lua_State *L, const struct proactor *p) {
   set_integer(L, "ops_completed", s->completed);
   set_integer(L, "ops_cancelled", s->cancels);
   set_integer(L, "ops_in_flight", p->inflight);
-  set_integer(L, "ops_live", p->ops.live);
+  /* without the one that is kept for closing */
+  set_integer(L, "ops_live", p->ops.live - (p->close_op != NULL));
   push_kinds(L, &p->ops);
   lua_setfield(L, -2, "ops");
   set_integer(L, "turns", s->turns);

@@ -26,6 +26,21 @@ describe("stats", function()
     to:close()
   end)
 
+  helper.it_main("counts no operation where there is none", function()
+    local output = helper.lua [[
+      local proa = require "proa"
+      print(proa.stats().ops_live)
+      proa.run(function()
+        local a, b = proa.fd.pair()
+        a:close()
+        b:close()
+        repeat proa.sleep(0) until proa.stats().handles == 0
+        print(proa.stats().ops_live)
+      end)
+    ]]
+    assert.equal("0\n0\n", output)
+  end)
+
   helper.it_listening("counts clients that nobody has accepted", function(
     listener, address)
     local before = proa.stats().parked
