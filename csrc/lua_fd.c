@@ -9,11 +9,13 @@
 #include "lua_fd.h"
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "address.h"
 #include "lua_core.h"
+#include "lua_listener.h"
 #include "lua_net.h"
 
 /* Registry: for a proactor (as light userdata) a table number -> fd object,
@@ -140,6 +142,37 @@ static int l_peer(lua_State *L) {
   return push_name(L, true);
 }
 
+/* bind(address[, reuse]) -> the fd; reuse: SO_REUSEADDR */
+static int l_bind(lua_State *L) {
+  struct lua_fd *o = check_open(L);
+  struct sys *sys = proactor_sys(o->p);
+  struct address a;
+  int fd = o->handle->fd, on = 1, r = 0;
+  check_address(L, 2, ADDRESS_LISTEN, &a);
+  if (lua_toboolean(L, 3))
+    r = sys->class->setopt(sys, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (r >= 0) r = sys->class->bind(sys, fd, &a.at.any, a.len);
+  if (r < 0)
+    return push_errno(L, lua_pushfstring(L, "bind %s", lua_tostring(L, 2)), r);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* listener_of(fd, backlog) -> a listener, which has the descriptor now; a Unix
+ * path stays behind it */
+static int l_listener_of(lua_State *L) {
+  static const struct unix_path none;
+  struct lua_fd *fd = check_open(L);
+  struct sys *sys = proactor_sys(fd->p);
+  int on = 1, r;
+  struct lua_listener *o = push_listener_object(L);
+  sys->class->setopt(sys, fd->handle->fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof on); /* as of what net.listen makes */
+  r = sys->class->listen(sys, fd->handle->fd, (int)luaL_checkinteger(L, 2));
+  if (r >= 0) r = listener_object_open(o, fd->p, take_fd(L, 1), &none);
+  return r < 0 ? push_errno(L, "listen", r) : 1;
+}
+
 /* send_buffer(n): SO_SNDBUF, to see a send wait */
 static int l_send_buffer(lua_State *L) {
   struct lua_fd *o = check_open(L);
@@ -241,9 +274,10 @@ static int l_wrap(lua_State *L) {
 
 void open_fd(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"fileno", l_fileno},           {"close", l_close},
-      {"address", l_address},         {"peer", l_peer},
-      {"send_buffer", l_send_buffer}, {NULL, NULL}};
+      {"fileno", l_fileno}, {"close", l_close},
+      {"bind", l_bind},     {"address", l_address},
+      {"peer", l_peer},     {"send_buffer", l_send_buffer},
+      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_close},
                                   {"__close", l_close},
                                   {"__tostring", l_tostring},
@@ -251,8 +285,11 @@ void open_fd(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"pair", l_pair},     {"pipe", l_pipe}, {"socket", l_socket},
       {"listen", l_listen}, {"wrap", l_wrap}, {NULL, NULL}};
+  static const luaL_Reg others[] = {{"listener_of", l_listener_of},
+                                    {NULL, NULL}};
   make_class(L, FD_CLASS, methods, meta);
   lua_newtable(L);
   add_functions(L, functions);
   lua_setfield(L, -2, "fd");
+  add_functions(L, others);
 }

@@ -6,7 +6,11 @@
  * SPDX-License-Identifier: MIT */
 #include "lua_net.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +110,41 @@ int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
   if (r < 0) return push_errno(L, peer ? "peer" : "address", r);
   lua_pushlstring(L, text, address_format(&a, text));
   return 1;
+}
+
+/* -- interfaces -- */
+
+static bool has_ip(const struct ifaddrs *i, const char *text) {
+  struct in6_addr six;
+  struct in_addr four;
+  const struct sockaddr *a = i->ifa_addr;
+  if (!a) return false;
+  if (a->sa_family == AF_INET)
+    return inet_pton(AF_INET, text, &four) == 1 &&
+           memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr,
+                  &four, sizeof four) == 0;
+  return a->sa_family == AF_INET6 && inet_pton(AF_INET6, text, &six) == 1 &&
+         memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+                &six, sizeof six) == 0;
+}
+
+static unsigned index_by_ip(const char *text) {
+  struct ifaddrs *all;
+  unsigned index = 0;
+  if (getifaddrs(&all) < 0) return 0;
+  for (const struct ifaddrs *i = all; i && !index; i = i->ifa_next)
+    if (has_ip(i, text)) index = if_nametoindex(i->ifa_name);
+  freeifaddrs(all);
+  return index;
+}
+
+unsigned interface_index(const char *name) {
+  char *end, known[IF_NAMESIZE];
+  unsigned index = if_nametoindex(name);
+  if (index) return index;
+  index = (unsigned)strtoul(name, &end, 10);
+  if (!*end) return if_indextoname(index, known) ? index : 0;
+  return index_by_ip(name);
 }
 
 /* -- listening -- */

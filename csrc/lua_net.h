@@ -37,6 +37,10 @@ int handle_name(struct proactor *p, const struct handle *h, bool peer,
 int push_handle_name(lua_State *L, struct proactor *p, struct handle *h,
                      bool peer);
 
+/* Of an interface by its name, one of its addresses, or its number as text; 0:
+ * there is none. */
+unsigned interface_index(const char *name);
+
 /* Push the local address for people to read. */
 void push_shown_name(lua_State *L, struct proactor *p, struct handle *h);
 

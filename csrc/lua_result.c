@@ -104,9 +104,10 @@ static void describe(const struct op *op, char *into, size_t len) {
   char text[ADDRESS_SHOWN_MAX];
   const struct resolve_query *q = op->memory;
   const struct outgoing *out = op->memory;
-  if (op->class == &op_connect && op->memory) {
+  bool named = op->class == &op_connect || op->class == &op_name;
+  if (named && op->memory) {
     address_describe(op->memory, text);
-    snprintf(into, len, "connect %s", text);
+    snprintf(into, len, "%s %s", op->class->name, text);
   } else if (op->memory && names_file(op->class)) {
     const char *to = op->arg.file.to;
     snprintf(into, len, "%s %s%s%s", op->class->name, op->arg.file.path,
@@ -129,6 +130,7 @@ int args_push_result(lua_State *L, struct proactor *p, struct op *op,
   if (op->closed)
     return push_fail(L, lua_pushfstring(L, "%s: the fd was closed", what),
                      "CLOSED");
-  if (op->class == &op_resolve) return push_resolve_error(L, what, res);
+  if (op->class == &op_resolve || op->class == &op_name)
+    return push_resolve_error(L, what, res);
   return push_errno(L, what, res);
 }

@@ -127,7 +127,7 @@ static int set_option(lua_State *L, struct sys *sys, int fd,
 
 static int set_interface(lua_State *L, struct sys *sys, int fd,
                          const struct option *o) {
-  int index = (int)if_nametoindex(luaL_checkstring(L, 3));
+  int index = (int)interface_index(luaL_checkstring(L, 3));
   struct ip_mreqn v4 = {.imr_ifindex = index};
   if (!index) return -ENODEV;
   if (o->level == IPPROTO_IPV6)

@@ -183,7 +183,7 @@ static int l_peer(lua_State *L) {
 
 /* -- groups, options -- */
 
-/* The group's address at 2, the interface's name at 3 or none. */
+/* The group's address at 2, the interface at 3 or none. */
 static int change_group(lua_State *L, int name, const char *verb) {
   struct udp *u = udp_check_open(L, 1)->u;
   struct sys *sys = proactor_sys(u->p);
@@ -195,7 +195,7 @@ static int change_group(lua_State *L, int name, const char *verb) {
                   lua_tostring(L, 2));
   check_address(L, -1, ADDRESS_CONNECT, &a);
   int r = 0;
-  if (interface) req.gr_interface = if_nametoindex(interface);
+  if (interface) req.gr_interface = interface_index(interface);
   if (interface && !req.gr_interface) r = -ENODEV;
   memcpy(&req.gr_group, &a.at, a.len);
   int level = address_family(&a) == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;

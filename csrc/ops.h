@@ -16,6 +16,7 @@ extern const struct op_class op_nop;          /* there and back */
 extern const struct op_class op_timer;        /* arg.delay_ns */
 extern const struct op_class op_ready;        /* arg.events: readiness */
 extern const struct op_class op_resolve;      /* arg.address: name to list */
+extern const struct op_class op_name;         /* arg.address: its host */
 extern const struct op_class op_accept;       /* one connection */
 extern const struct op_class op_accept_multi; /* all that come */
 extern const struct op_class op_connect;      /* arg.address */

@@ -107,18 +107,44 @@ const struct op_class op_resolve = {
     .perform = resolve_perform,
 };
 
+/* -- name: the way back, getnameinfo blocks as well -- */
+
+static int name_perform(struct op *op, struct sys *sys) {
+  (void)sys;
+  const struct address *a = op->arg.address;
+  char *host = malloc(NI_MAXHOST);
+  if (!host) return -ENOMEM;
+  int r =
+      getnameinfo(&a->at.any, a->len, host, NI_MAXHOST, NULL, 0, NI_NAMEREQD);
+  if (r) {
+    free(host);
+    return gai_result(r);
+  }
+  free(op->memory);
+  op->memory = host;
+  return (int)strlen(host);
+}
+
+const struct op_class op_name = {
+    .name = "name",
+    .args = {ARG_ADDRESS},
+    .value = VALUE_TEXT,
+    .flags = OP_WORKER | OP_BLOCKING,
+    .perform = name_perform,
+};
+
 const struct op_class *const op_classes[] = {
-    &op_nop,        &op_timer,         &op_ready,    &op_resolve,
-    &op_accept,     &op_accept_multi,  &op_connect,  &op_recv,
-    &op_recv_multi, &op_send,          &op_sendmsg,  &op_send_to,
-    &op_recv_from,  &op_recvmsg_multi, &op_shutdown, &op_close,
-    &op_read,       &op_write,         &op_readv,    &op_writev,
-    &op_fsync,      &op_fstat,         &op_truncate, &op_allocate,
-    &op_flock,      &op_copy_range,    &op_sendfile, &op_entries,
-    &op_watch_add,  &op_open,          &op_stat,     &op_access,
-    &op_mkdir,      &op_unlink,        &op_rename,   &op_link,
-    &op_symlink,    &op_readlink,      &op_realpath, &op_chmod,
-    NULL,
+    &op_nop,      &op_timer,      &op_ready,         &op_resolve,
+    &op_name,     &op_accept,     &op_accept_multi,  &op_connect,
+    &op_recv,     &op_recv_multi, &op_send,          &op_sendmsg,
+    &op_send_to,  &op_recv_from,  &op_recvmsg_multi, &op_shutdown,
+    &op_close,    &op_read,       &op_write,         &op_readv,
+    &op_writev,   &op_fsync,      &op_fstat,         &op_truncate,
+    &op_allocate, &op_flock,      &op_copy_range,    &op_sendfile,
+    &op_entries,  &op_watch_add,  &op_open,          &op_stat,
+    &op_access,   &op_mkdir,      &op_unlink,        &op_rename,
+    &op_link,     &op_symlink,    &op_readlink,      &op_realpath,
+    &op_chmod,    NULL,
 };
 
 const struct op_class *op_class_find(const char *name) {

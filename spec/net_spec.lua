@@ -257,6 +257,60 @@ describe("connect", function()
   end)
 end)
 
+describe("this end of a connection", function()
+  it("has the address that it was given", function()
+    local listener <close> = assert(net.listen "127.0.0.1:0")
+    local port = listener:address():match "%d+$"
+    for _, to in ipairs { listener:address(), "localhost:" .. port,
+      { listener:address(), "127.0.0.1:1" } } do
+      local conn <close> = assert(net.connect(to, { bind = "127.0.0.1:0",
+        timeout = 10 }))
+      local served <close> = assert(listener:accept())
+      assert.matches("^127%.0%.0%.1:", conn:address())
+      assert.equal(conn:address(), served:peer())
+    end
+  end)
+
+  it("says why it cannot be there, or raises for what is no address", function()
+    local listener <close> = assert(net.listen "127.0.0.1:0")
+    local conn, message, code = net.connect(listener:address(),
+      { bind = listener:address() })
+    assert.is_nil(conn)
+    assert.equal(("connect %s: bind %s: address already in use"):format(
+      listener:address(), listener:address()), message)
+    assert.equal("EADDRINUSE", code)
+    for _, bad in ipairs { "localhost:0", "x", 7, {} } do
+      assert.matches("connect: bind", helper.error_of(net.connect,
+        listener:address(), { bind = bad }))
+    end
+  end)
+
+  it("can be bound, step by step, as an fd", function()
+    local fd <close> = assert(proa.fd.socket "127.0.0.1:1")
+    assert.equal(fd, fd:bind("127.0.0.1:0", true))
+    assert.matches("^127%.0%.0%.1:%d+$", fd:address())
+    assert.equal("EINVAL", select(3, fd:bind "127.0.0.1:0"))
+  end)
+end)
+
+describe("the name of an address", function()
+  it("is found, or it is said that there is none", function()
+    for _, address in ipairs { "127.0.0.1", "::1", "127.0.0.1:80", "[::1]:80" } do
+      local name, message, code = net.name(address, { timeout = 20 })
+      assert.is_string(name or message)
+      if not name then assert.is_string(code) end
+    end
+  end)
+
+  it("raises for what is none", function()
+    for _, bad in ipairs { "localhost", "unix:/x", "", 7, {} } do
+      assert.matches("^[^\n]*name: ", helper.error_of(net.name, bad))
+    end
+    assert.matches("unknown option", helper.error_of(net.name, "::1",
+      { x = 1 }))
+  end)
+end)
+
 describe("a name", function()
   it("resolves to addresses that connect takes", function()
     local list = assert(net.resolve("localhost", 7))

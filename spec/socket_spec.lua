@@ -177,6 +177,84 @@ describe("socket.tcp", function()
     server:close()
   end)
 
+  it("is bound first, as a server or as a client", function()
+    local server = socket.tcp()
+    assert.equal(1, server:bind("127.0.0.1", 0))
+    local host, port, family = server:getsockname()
+    assert.same({ "127.0.0.1", "inet" }, { host, family })
+    assert.equal("inet4", server:getfamily())
+    assert.same({ nil, "invalid argument" }, { server:bind("127.0.0.1", 0) })
+    assert.matches("^tcp{master}", tostring(server))
+    -- it does not listen yet
+    assert.same({ nil, "connection refused" },
+      { socket.connect("127.0.0.1", port) })
+    assert.equal(1, server:listen(5))
+    local client = socket.tcp()
+    assert.equal(1, client:setoption("reuseaddr", true))
+    assert.equal(1, client:setsockname("127.0.0.1", 0))
+    local _, own = client:getsockname()
+    assert.equal(1, client:setpeername("localhost", port))
+    assert.equal(own, select(2, client:getsockname()))
+    local peer = assert(server:accept())
+    assert.equal(own, select(2, peer:getpeername()))
+    assert.equal(6, client:send "hello\n")
+    assert.equal("hello", peer:receive())
+    local other = assert(socket.connect("127.0.0.1", port, "127.0.0.1", 0))
+    assert.equal("127.0.0.1", (other:getsockname()))
+    local message = select(2, socket.connect("127.0.0.1", port, "127.0.0.1",
+      port))
+    assert.is_string(message)
+    for _, object in ipairs { client, peer, other, server } do
+      object:close()
+    end
+    assert.same({ nil, "invalid argument" }, { socket.tcp():listen() })
+    local unused = socket.tcp()
+    assert.equal(1, unused:bind("*", 0))
+    assert.is_true(unused:getfd() >= 0)
+    unused:close()
+    assert.equal(-1, unused:getfd())
+  end)
+
+  it("that is bound connects within its limit, and in steps", function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    for _, limit in ipairs { 5, 0 } do
+      local client = socket.tcp()
+      assert.equal(1, client:bind("127.0.0.1", 0))
+      client:settimeout(limit)
+      local ok, message = client:connect("127.0.0.1", port)
+      if message == "timeout" then
+        socket.select(nil, { client }, 5)
+        ok = client:connect("127.0.0.1", port)
+      end
+      assert.equal(1, ok)
+      client:close()
+      server:accept():close()
+    end
+    server:close()
+    proa.sleep(0.01)
+    local client = socket.tcp()
+    client:bind("127.0.0.1", 0)
+    assert.same({ nil, "connection refused" },
+      { client:connect("127.0.0.1", port) })
+    client:close()
+  end)
+
+  it_on("drops what was not sent with a linger of no time",
+    function(client, peer)
+      client:setoption("linger", { on = true, timeout = 0 })
+      assert.same({ on = true, timeout = 0 }, client:getoption "linger")
+      peer:send "not read"
+      client:close()
+      assert.same({ nil, "closed", "" }, { peer:receive() })
+    end)
+
+  it_on("takes digits for a number of bytes", function(client, peer)
+    client:send "12345"
+    assert.equal("123", peer:receive "3")
+    assert.equal("45", peer:receive "2")
+  end)
+
   it("connects in steps with a limit of zero", function()
     local server = assert(socket.bind("127.0.0.1", 0))
     local _, port = server:getsockname()
@@ -282,6 +360,19 @@ describe("socket.select", function()
     for _, object in ipairs { client, peer, server } do object:close() end
   end)
 
+  it_on("passes over what is closed, or no socket", function(client, peer)
+    local closed = socket.tcp()
+    closed:close()
+    local fresh = socket.tcp()
+    local r, w, message = socket.select({ closed, fresh, 7, "x", peer },
+      { closed, fresh }, 0.01)
+    assert.same({ {}, {}, "timeout" }, { r, w, message })
+    client:send "x"
+    r = socket.select({ closed, 7, peer }, nil, 5)
+    assert.equal(peer, r[1])
+    assert.equal("timeout", select(3, socket.select({ closed }, nil, 0.01)))
+  end)
+
   it("takes objects of others by their descriptor", function()
     local from <close>, to = proa.fd.pipe()
     local other = { getfd = function() return from:fileno() end }
@@ -323,12 +414,112 @@ describe("socket.udp", function()
   end)
 end)
 
+describe("socket.udp", function()
+  it("has the options that a socket needs before it is bound", function()
+    local a, b = socket.udp(), socket.udp()
+    for _, object in ipairs { a, b } do
+      assert.equal(1, object:setoption("reuseaddr", true))
+      assert.equal(1, object:setoption("reuseport", true))
+    end
+    assert.equal(1, a:setsockname("127.0.0.1", 0))
+    assert.equal(1, b:setsockname("127.0.0.1", select(2, a:getsockname())))
+    assert.is_true(a:getoption "reuseport")
+    a:close()
+    b:close()
+  end)
+
+  it("joins groups by the address of an interface", function()
+    local object = socket.udp()
+    assert.equal(1, object:setsockname("*", 0))
+    local _, port = object:getsockname()
+    local group = { multiaddr = "239.255.7.8", interface = "127.0.0.1" }
+    assert.equal(1, object:setoption("ip-add-membership", group))
+    assert.equal(1, object:setoption("ip-multicast-if", "127.0.0.1"))
+    assert.equal(1, object:setoption("ip-multicast-loop", true))
+    assert.equal(1, object:sendto("x", group.multiaddr, port))
+    object:settimeout(5)
+    assert.equal("x", object:receive())
+    assert.equal(1, object:setoption("ip-drop-membership", group))
+    assert.is_nil(object:setoption("ip-drop-membership", group))
+    assert.is_nil(object:setoption("ip-add-membership",
+      { multiaddr = "239.255.7.8", interface = "192.0.2.1" }))
+    object:close()
+  end)
+
+  it("is of the family of its first address", function()
+    local object = socket.udp()
+    if not object:setsockname("::1", 0) then return end -- no IPv6 here
+    assert.equal("inet6", object:getfamily())
+    assert.equal("inet6", select(3, object:getsockname()))
+    object:close()
+  end)
+end)
+
+describe("socket.unix", function()
+  local unix = require "proa.socket.unix"
+
+  it("has streams by path", function()
+    local path = helper.temp "stream"
+    local server = unix()
+    assert.matches("^unixstream{master}", tostring(server))
+    assert.equal(1, server:bind(path))
+    assert.equal(path, server:getsockname())
+    assert.equal(1, server:listen())
+    local client = unix.stream()
+    client:settimeout(5)
+    assert.equal(1, client:connect(path))
+    assert.equal(path, client:getpeername())
+    local peer = assert(server:accept())
+    assert.matches("^unixstream{client}", tostring(peer))
+    assert.equal(6, client:send "hello\n")
+    assert.equal("hello", peer:receive())
+    peer:close()
+    assert.same({ nil, "closed", "" }, { client:receive() })
+    assert.same({ nil, "no such file or directory" },
+      { unix():connect(path .. "x") })
+    assert.same({ nil, "path too long" }, { unix():connect(("x"):rep(200)) })
+    assert.matches("string expected, got nil", helper.error_of(client.connect,
+      client))
+    for _, object in ipairs { client, server } do object:close() end
+    assert.is_true(os.remove(path)) -- it stays, as LuaSocket has it
+  end)
+
+  it("has datagrams by path", function()
+    local path = helper.temp "dgram"
+    local server, client = unix.dgram(), unix.udp()
+    assert.equal(1, server:bind(path))
+    assert.equal(path, server:getsockname())
+    assert.equal(1, client:sendto("x", path))
+    local data, from = server:receivefrom()
+    assert.equal("x", data)
+    server:settimeout(5)
+    assert.equal(1, server:sendto("y", from))
+    assert.equal("y", client:receive())
+    assert.equal(1, client:connect(path))
+    assert.equal(2, client:send "zz")
+    assert.equal("zz", server:receive())
+    assert.equal(1, client:connect "*")
+    assert.same({ nil, "refused" }, { client:send "x" })
+    server:close()
+    client:close()
+  end)
+end)
+
 describe("the rest of proa.socket", function()
   it("has the time, names, and exceptions", function()
     assert.is_true(math.abs(socket.gettime() - os.time()) < 5)
     assert.equal("127.0.0.1", (socket.dns.toip "localhost"))
     assert.equal("inet", socket.dns.getaddrinfo "127.0.0.1"[1].family)
     assert.is_string(socket.dns.gethostname())
+    local name, resolved = socket.dns.tohostname "127.0.0.1"
+    if resolved ~= "host not found" then -- the machine's own business
+      assert.equal(name, resolved.name)
+      assert.same({ "127.0.0.1" }, resolved.ip)
+    end
+    local names, service = socket.dns.getnameinfo("127.0.0.1", "80")
+    assert.is_string(names[1])
+    assert.equal("80", service)
+    socket.sleep(-1)
     local finalised = false
     local try = socket.newtry(function() finalised = true end)
     local guarded = socket.protect(function(...)

@@ -62,11 +62,22 @@ function race:fail(address, message, code)
   self.due = 0 -- the next need not wait any more
 end
 
+--- An fd object for that address, bound to the address `bind` if there is one.
+function connect.socket(address, bind)
+  local fd, message, code = core.fd.socket(address)
+  if not fd or not bind then return fd, message, code end
+  local ok
+  ok, message, code = fd:bind(bind, true)
+  if ok then return fd end
+  fd:close()
+  return nil, message, code
+end
+
 --- Begin the next attempt.
 function race:start(stagger)
   local address = self.list[self.next]
   self.next = self.next + 1
-  local fd, message, code = core.fd.socket(address)
+  local fd, message, code = connect.socket(address, self.bind)
   if not fd then return self:fail(address, message, code) end
   self.due = core.now() + stagger
   table.insert(self.running, { address = address, fd = fd })
@@ -125,8 +136,8 @@ end
 --- A stream to the first address of the list that takes one. `address`: how
 -- they are called, for a message.
 ---@return proa.stream|nil stream, string? message, string? code
-function connect.any(address, list, stagger)
-  local self <close> = setmetatable({ list = list, next = 1, due = 0,
+function connect.any(address, list, stagger, bind)
+  local self <close> = setmetatable({ list = list, next = 1, due = 0, bind = bind,
     running = {}, futures = {}, failures = {} }, race)
   local stream = run(self, stagger or connect.STAGGER)
   if stream then return stream end

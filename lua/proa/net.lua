@@ -35,8 +35,8 @@ end
 -- -- connect --
 
 --- An address that needs neither a name looked up nor a second attempt.
-local function connect_one(address)
-  local fd, message, code = core.fd.socket(address)
+local function connect_one(address, bind)
+  local fd, message, code = connect.socket(address, bind)
   if not fd then
     return nil, ("connect %s: %s"):format(shown(address), message), code
   end
@@ -47,21 +47,21 @@ local function connect_one(address)
   return core.stream(closing)
 end
 
-local function connect_name(address, host, service, stagger)
+local function connect_name(address, host, service, stagger, bind)
   local list, message, code = resolve("connect", address, host, service)
   if not list then return nil, message, code end
-  return connect.any(address, connect.interleave(list), stagger)
+  return connect.any(address, connect.interleave(list), stagger, bind)
 end
 
-local function connect_to(address, stagger)
+local function connect_to(address, stagger, bind)
   local text, host, service = parsed("connect", address)
-  if text then return connect_one(text) end
+  if text then return connect_one(text, bind) end
   if text == false then return nil, host, service end
-  return connect_name(address, host, service, stagger)
+  return connect_name(address, host, service, stagger, bind)
 end
 
 --- Several: names are replaced by their addresses, the order is the caller's.
-local function connect_list(addresses, stagger)
+local function connect_list(addresses, stagger, bind)
   local list, failure = {}, {}
   for _, address in ipairs(addresses) do
     local text, host, service = parsed("connect", address)
@@ -75,7 +75,7 @@ local function connect_list(addresses, stagger)
     table.move(found or {}, 1, #(found or {}), #list + 1, list)
   end
   if #list == 0 then return nil, failure[1], failure[2] end
-  return connect.any(table.concat(addresses, " or "), list, stagger)
+  return connect.any(table.concat(addresses, " or "), list, stagger, bind)
 end
 
 local function check_addresses(addresses)
@@ -88,11 +88,20 @@ local function check_addresses(addresses)
   return table.concat(addresses, " or ")
 end
 
-local connect_options = { timeout = true, stagger = true }
+local connect_options = { timeout = true, stagger = true, bind = true }
+
+--- The address of this end, which is not a name.
+local function check_bind(address)
+  if address ~= nil and not parsed("connect: bind", address, true) then
+    misuse("connect: bind: '%s' is no address of this machine", address)
+  end
+  return address
+end
 
 --- Connect a stream; to the first of several addresses that takes one.
 ---@param address string|string[]
----@param options { timeout: number?, stagger: number? }? seconds
+---@param options { timeout: number?, stagger: number?, bind: string? }?
+---  seconds; the address of this end
 ---@return proa.stream|nil stream, string? message, string? code an errno name,
 ---  EAI_* or TIMEOUT
 function net.connect(address, options)
@@ -103,8 +112,9 @@ function net.connect(address, options)
   check.typed("connect", "timeout", limit, "number", "number of seconds")
   check.typed("connect", "stagger", stagger, "number", "number of seconds")
   local dial = type(address) == "table" and connect_list or connect_to
-  if limit == nil then return dial(address, stagger) end
-  local stream, message, code = core.timeout(limit, dial, address, stagger)
+  local bind = check_bind(options.bind)
+  if limit == nil then return dial(address, stagger, bind) end
+  local stream, message, code = core.timeout(limit, dial, address, stagger, bind)
   if not stream and code == "TIMEOUT" then
     message = ("connect %s: timed out"):format(shown(what))
   end
@@ -226,6 +236,29 @@ function net.resolve(host, service, options)
       tostring(options.family))
   end
   return resolve("resolve", host, host, tostring(service or 0), options)
+end
+
+--- The name that belongs to an address.
+---@param address string as for connect; the port does not count
+---@param options { timeout: number? }?
+---@return string|nil host, string? message, string? code
+function net.name(address, options)
+  options = options or {}
+  check.check(options, { timeout = true }, "name")
+  check.typed("name", "timeout", options.timeout, "number", "number of seconds")
+  if type(address) == "string" and address ~= "" then
+    for _, form in ipairs { "[%s]:0", "%s:0" } do
+      local whole = form:format(address)
+      if core.address(whole) then
+        address = whole
+        break
+      end
+    end
+  end
+  if not parsed("name", address) or address:find "^unix:" then
+    misuse("name: '%s' is no address of IPv4 or IPv6", address)
+  end
+  return core.op.name(address):await(options.timeout)
 end
 
 return net

@@ -2,7 +2,7 @@
 -- Every call that would block awaits instead; other tasks run meanwhile. Errors
 -- are LuaSocket's texts ("timeout", "closed"), with partial results. install()
 -- makes it what `require "socket"` gives.
--- Not there: binding a client, names of addresses (dns.tohostname), and
+-- Not there: setfd, as others may not read and write what proa does, and
 -- LuaSocket's own modules above (socket.http, ltn12 ...), which work with this
 -- one where they are installed.
 -- SPDX-License-Identifier: MIT
@@ -17,7 +17,7 @@ local udp = require "proa.socket.udp"
 local socket = {
   _VERSION = "LuaSocket 3.1.0 (proa.socket)", _DEBUG = false,
   _SETSIZE = 1 << 20, _SOCKETINVALID = -1, _DATAGRAMSIZE = 8192,
-  BLOCKSIZE = 2048, select = select_sockets, sleep = core.sleep,
+  BLOCKSIZE = 2048, select = select_sockets,
 }
 
 -- -- sockets --
@@ -29,15 +29,18 @@ function socket.udp() return udp.new() end
 function socket.udp4() return udp.new "inet" end
 function socket.udp6() return udp.new "inet6" end
 
-local function connect(family, host, port)
+local function connect(family, host, port, own_host, own_port)
   local object = tcp.new(family)
-  local ok, text = object:connect(host, port)
-  if not ok then return nil, text end
-  return object
+  local ok, text = true, nil
+  if own_host then ok, text = object:bind(own_host, own_port or 0) end
+  if ok then ok, text = object:connect(host, port) end
+  if ok then return object end
+  object:close()
+  return nil, text
 end
 
-function socket.connect(host, port, _, _, family)
-  return connect(family, host, port)
+function socket.connect(host, port, own_host, own_port, family)
+  return connect(family, host, port, own_host, own_port)
 end
 
 function socket.connect4(host, port) return connect("inet", host, port) end
@@ -49,11 +52,16 @@ function socket.bind(host, port, backlog)
   object:setoption("reuseaddr", true)
   local ok, text = object:bind(host, port)
   if ok then ok, text = object:listen(backlog) end
-  if not ok then return nil, text end
-  return object
+  if ok then return object end
+  object:close()
+  return nil, text
 end
 
 -- -- time --
+
+function socket.sleep(seconds)
+  core.sleep(math.max(0, seconds))
+end
 
 local offset -- from the monotonic clock to that of the day
 
@@ -86,6 +94,34 @@ function socket.dns.toip(host)
   local ips = {}
   for i, address in ipairs(list) do ips[i] = common.split(address) end
   return ips[1], { name = host, alias = {}, ip = ips }
+end
+
+--- The name of an address, or the address.
+local function name_or_ip(ip)
+  return net.name(ip) or ip
+end
+
+--- tohostname(address) -> its name, { name =, alias =, ip = }
+function socket.dns.tohostname(host)
+  local ip, resolved = socket.dns.toip(host)
+  if not ip then return nil, resolved end
+  local name = net.name(ip)
+  if not name then return nil, "host not found" end
+  resolved.name = name
+  return name, resolved
+end
+
+--- getnameinfo([host][, service]) -> the names of its addresses, the service
+function socket.dns.getnameinfo(host, service)
+  if host == nil and service == nil then
+    error("host and service cannot be both nil", 2)
+  end
+  local list, text = socket.dns.getaddrinfo(host or "127.0.0.1")
+  if not list then return nil, text end
+  local names = {}
+  for i, entry in ipairs(list) do names[i] = name_or_ip(entry.addr) end
+  if not host then return service end
+  return names, service
 end
 
 function socket.dns.gethostname()
@@ -187,11 +223,13 @@ socket.source = socket.choose(socket.sourcet)
 
 -- -- in place of LuaSocket --
 
---- From now on `require "socket"` gives this module.
+--- From now on `require "socket"` gives this module, "socket.unix" its own.
 function socket.install()
-  for _, name in ipairs { "socket", "socket.core" } do
-    package.loaded[name] = socket
-    package.preload[name] = function() return socket end
+  local modules = { ["socket"] = socket, ["socket.core"] = socket,
+    ["socket.unix"] = require "proa.socket.unix" }
+  for name, module in pairs(modules) do
+    package.loaded[name] = module
+    package.preload[name] = function() return module end
   end
   return socket
 end

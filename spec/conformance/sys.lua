@@ -1,4 +1,4 @@
---- Rows of the conformance table: nop, timer, ready, resolve.
+--- Rows of the conformance table: nop, timer, ready, resolve, name.
 -- SPDX-License-Identifier: MIT
 
 local assert = require "luassert"
@@ -94,6 +94,41 @@ return {
       helper.wait_until(function() return future:poll() end)
       assert.is_false(future:cancel())
       assert.same({ "127.0.0.1:80" }, (future:await()))
+    end,
+    close = no_descriptor,
+  },
+
+  name = {
+    success = function() -- it has none where the machine knows no localhost
+      local name, _, code = op.name("127.0.0.1:0"):await()
+      assert.matches(name and "^[%w.-]+$" or "^EAI_", name or code)
+    end,
+    short = no_bytes,
+    eof = no_stream,
+    error = function()
+      -- of a documentation network (RFC 5737); where even that has a name, or
+      -- nobody answers, it is not told within the limit of the test
+      local name, message, code = op.name("192.0.2.7:80"):await(5)
+      if not name then
+        assert.is_string(message)
+        assert.matches("^EAI_", code == "TIMEOUT" and "EAI_AGAIN" or code)
+      end
+    end,
+    before = function()
+      local future = op.name("127.0.0.1:0")
+      future:cancel()
+      local name, message, code = future:await()
+      if not name then
+        assert.is_string(message)
+        assert.equal("CANCELLED", code)
+      end
+    end,
+    after = function()
+      local future = op.name("127.0.0.1:0")
+      helper.wait_until(function() return future:poll() end)
+      assert.is_false(future:cancel())
+      local name, message = future:await()
+      assert.is_string(name or message)
     end,
     close = no_descriptor,
   },

@@ -135,7 +135,8 @@ function datagram:timeout(limits) end
 
 --- Hear what is sent to a multicast group.
 ---@param group string "239.1.2.3", "ff02::1"
----@param interface? string name; default: the kernel's choice
+---@param interface? string its name, one of its addresses, or its number;
+---  default: the kernel's choice
 ---@return proa.datagram? itself
 ---@return string? message
 ---@return string? code ENODEV: no such interface ...

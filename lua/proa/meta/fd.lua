@@ -64,6 +64,14 @@ function fd:fileno() end
 --- it is borrowed. Returns at once.
 function fd:close() end
 
+--- Give a socket an address, before it listens, connects or receives.
+---@param address string
+---@param reuse? boolean set SO_REUSEADDR before
+---@return proa.fd? itself
+---@return string? message
+---@return string? code EADDRINUSE, EACCES, EINVAL: it has one
+function fd:bind(address, reuse) end
+
 ---@return string? address of this end
 ---@return string? message
 ---@return string? code

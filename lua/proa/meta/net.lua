@@ -26,6 +26,8 @@ function net.connect(address, options) end
 ---@class proa.connect_options
 ---@field timeout? number seconds for all of it; default: none
 ---@field stagger? number seconds between attempts; default 0.25
+---@field bind? string address of this end, like "127.0.0.1:0"; no name. Addresses
+---  of the other family are then tried in vain
 
 --- Listen for streams. ":80" is every interface, IPv4 and IPv6; port 0 takes a
 --- free one; names must be resolved first. At a Unix path a socket that nobody
@@ -107,6 +109,14 @@ function net.datagram(options) end
 ---@return string? code EAI_NONAME, EAI_SERVICE: no such service, EAI_AGAIN: no
 ---  name server answers, EAI_FAIL, EAI_NODATA, TIMEOUT ...
 function net.resolve(host, service, options) end
+
+--- The name that belongs to an address, as the system finds it; on a thread.
+---@param address string "127.0.0.1", "::1", or with a port, which does not count
+---@param options? { timeout: number? } seconds; unknown keys raise
+---@return string? name
+---@return string? message
+---@return string? code EAI_NONAME: it has none, EAI_AGAIN, TIMEOUT ...
+function net.name(address, options) end
 
 ---@class proa.resolve_options
 ---@field family? "inet"|"inet6" only addresses of this family

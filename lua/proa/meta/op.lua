@@ -32,6 +32,11 @@ function op.ready(fd, events) end
 ---@return proa.future
 function op.resolve(host, service) end
 
+--- The name that belongs to an address, on a thread. Result: text.
+---@param address string its port does not count
+---@return proa.future
+function op.name(address) end
+
 --- Result: an fd object for one connection.
 ---@param fd integer|proa.fd
 ---@return proa.future

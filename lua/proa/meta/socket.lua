@@ -7,7 +7,8 @@
 ---@class proa.socket
 local socket = {}
 
---- From now on `require "socket"`, and "socket.core", give this module.
+--- From now on `require "socket"`, and "socket.core", give this module, and
+--- "socket.unix" its own: streams and datagrams by path.
 ---@return proa.socket
 function socket.install() end
 
@@ -23,11 +24,12 @@ function socket.tcp4() end
 ---@return proa.socket.tcp
 function socket.tcp6() end
 
---- A UDP object, of IPv4.
+--- A UDP object, of the family of the first address that it is given; of a name
+--- the one of IPv4.
 ---@return proa.socket.udp
 function socket.udp() end
 
---- The same.
+--- A UDP object of IPv4.
 ---@return proa.socket.udp
 function socket.udp4() end
 
@@ -38,12 +40,12 @@ function socket.udp6() end
 --- A connected client; of a name the addresses are tried by turns.
 ---@param host string
 ---@param port integer|string
----@param _? any a local address is not taken
----@param _? any
+---@param own_host? string address of this end
+---@param own_port? integer|string default: a free one
 ---@param family? "inet"|"inet6"
 ---@return proa.socket.tcp? client
 ---@return string? message
-function socket.connect(host, port, _, _, family) end
+function socket.connect(host, port, own_host, own_port, family) end
 
 --- The same over IPv4.
 ---@param host string
@@ -62,7 +64,7 @@ function socket.connect6(host, port) end
 --- A server that listens.
 ---@param host string "*": every IPv4 interface
 ---@param port integer|string 0: a free one
----@param backlog? integer not used: proa's default
+---@param backlog? integer default 32
 ---@return proa.socket.tcp? server
 ---@return string? message
 function socket.bind(host, port, backlog) end
@@ -76,7 +78,7 @@ function socket.bind(host, port, backlog) end
 ---@return "timeout"? message when none is
 function socket.select(receivers, senders, timeout) end
 
----@param seconds number how long this task sleeps
+---@param seconds number how long this task sleeps; negative: not at all
 function socket.sleep(seconds) end
 
 --- The time of day; it never goes back.
@@ -135,6 +137,18 @@ function dns.getaddrinfo(host) end
 ---@return table|string resolved { name =, alias =, ip = }, or the message
 function dns.toip(host) end
 
+---@param host string address or name
+---@return string? name
+---@return table|string resolved { name =, alias =, ip = }, or the message
+function dns.tohostname(host) end
+
+--- The names of a host's addresses, an address where there is none.
+---@param host? string
+---@param service? string|integer is returned as it is
+---@return string[]|string|integer|nil names without a host the service
+---@return string|integer|nil service or the message
+function dns.getnameinfo(host, service) end
+
 ---@return string name of this machine
 function dns.gethostname() end
 
@@ -144,8 +158,14 @@ local tcp = {}
 
 --- A master that is not connected, for what is given away.
 ---@param family? "inet"|"inet6"
+---@param class? table of tcp.derive
 ---@return proa.socket.tcp
-function tcp.new(family) end
+function tcp.new(family, class) end
+
+--- A metatable for objects that do the same but for these methods.
+---@param methods table
+---@return table class
+function tcp.derive(methods) end
 
 --- Become a client of a stream of proa's.
 ---@param conn proa.stream
@@ -159,24 +179,54 @@ function tcp:attach(conn) end
 ---@return string? message
 function tcp:connect(host, port) end
 
---- Bind, and listen in the same step.
----@param host string
+--- Bind: to become a server with listen, or a client with connect. The option
+--- reuseaddr is to be set before.
+---@param host string "*": every interface
 ---@param port integer|string
 ---@return 1? done
 ---@return string? message
 function tcp:bind(host, port) end
 
---- Become a server.
+--- Bind to an address as proa has it.
+---@param address string
 ---@return 1? done
 ---@return string? message
-function tcp:listen() end
+function tcp:bind_to(address) end
+
+--- bind by another name.
+---@param host string
+---@param port integer|string
+---@return 1? done
+---@return string? message
+function tcp:setsockname(host, port) end
+
+--- connect by another name.
+---@param host string
+---@param port integer|string
+---@return 1? done
+---@return string? message
+function tcp:setpeername(host, port) end
+
+--- Become a server, once it is bound.
+---@param backlog? integer default 32
+---@return 1? done
+---@return string? message
+function tcp:listen(backlog) end
+
+--- Is a connect that was begun with a limit of zero still on its way?
+---@return boolean
+function tcp:is_dialing() end
+
+---@return "inet4"|"inet6"
+function tcp:getfamily() end
 
 ---@return proa.socket.tcp? client
 ---@return string? message "timeout", "closed"
 function tcp:accept() end
 
 --- Receive a line, all until the end, or so many bytes.
----@param pattern? "*l"|"*a"|integer default "*l"
+---@param pattern? "*l"|"*a"|integer|string default "*l"; a string of digits
+---  is a number
 ---@param prefix? string is put before; counts among the bytes
 ---@return string? data
 ---@return string? message
@@ -216,7 +266,8 @@ function tcp:getoption(name) end
 ---@return string? message
 function tcp:shutdown(how) end
 
---- Close it; what was accepted is still sent.
+--- Close it; what was accepted is still sent, but with the option
+--- linger = { on = true, timeout = 0 }.
 ---@return 1
 function tcp:close() end
 
@@ -259,8 +310,43 @@ function tcp:wait_writable() end
 local udp = {}
 
 ---@param family? "inet"|"inet6"
+---@param class? table of udp.derive
 ---@return proa.socket.udp object that is not bound yet
-function udp.new(family) end
+function udp.new(family, class) end
+
+--- A metatable for objects that do the same but for these methods.
+---@param methods table
+---@return table class
+function udp.derive(methods) end
+
+--- Make what it works with.
+---@param bind? string address
+---@return proa.datagram? socket
+---@return string? message
+---@return string? code
+function udp:make(bind) end
+
+--- The same, when it is first needed.
+---@param bind? string address
+---@return proa.datagram? socket
+---@return string? message
+function udp:open(bind) end
+
+--- Connect to an address as proa has it; none: to nobody any more.
+---@param address? string
+---@return 1? done
+---@return string? message
+function udp:connect_to(address) end
+
+--- Send to an address as proa has it.
+---@param data string
+---@param address string
+---@return integer? bytes
+---@return string? message
+function udp:send_to(data, address) end
+
+---@return "inet4"|"inet6"
+function udp:getfamily() end
 
 ---@param host string "*": every interface
 ---@param port integer|string
@@ -307,9 +393,11 @@ function udp:settimeout(value, mode) end
 ---@return number total -1: none
 function udp:gettimeout() end
 
----@param name string
----@param value any
----@return 1
+--- Those that are needed before it is bound (reuseaddr ...) are to be set before.
+---@param name string "ip-add-membership" and its kin as well
+---@param value any of a membership { multiaddr =, interface = }
+---@return 1? done
+---@return string? message
 function udp:setoption(name, value) end
 
 ---@param name string

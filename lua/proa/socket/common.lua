@@ -32,8 +32,8 @@ end
 -- -- addresses --
 
 --- "host:port" of a host and a port, a name or a number each.
-function common.join(host, port)
-  if host == "*" then host = "0.0.0.0" end
+function common.join(host, port, family)
+  if host == "*" then host = family == "inet6" and "::" or "0.0.0.0" end
   if host:find(":", 1, true) then host = "[" .. host .. "]" end
   return ("%s:%s"):format(host, port)
 end
@@ -107,7 +107,17 @@ local names = {
   ["recv-buffer-size"] = "rcvbuf", ["send-buffer-size"] = "sndbuf",
   ["ip-multicast-loop"] = "multicast_loop",
   ["ip-multicast-ttl"] = "multicast_ttl", ["tcp-user-timeout"] = "user_timeout",
-  ["tcp-defer-accept"] = false, linger = false, error = "error",
+  ["ip-multicast-if"] = "multicast_if",
+  ["ipv6-multicast-loop"] = "multicast_loop",
+  ["ipv6-multicast-hops"] = "multicast_ttl", ["ipv6-unicast-hops"] = "ttl",
+  ["tcp-defer-accept"] = false, ["tcp-fastopen"] = false,
+  ["tcp-fastopen-connect"] = false, linger = false, error = "error",
+}
+
+--- Those of groups: the verb for what they do.
+common.memberships = {
+  ["ip-add-membership"] = "join", ["ip-drop-membership"] = "leave",
+  ["ipv6-add-membership"] = "join", ["ipv6-drop-membership"] = "leave",
 }
 
 --- The name that proa has for an option; false: it has none, and need not.

@@ -9,14 +9,16 @@ local net = require "proa.net"
 
 local dial = {}
 
---- Begin; a name is waited for all the same.
+--- Begin; a name is waited for all the same. `bound`: a socket to use, which is
+-- closed when this fails.
 ---@return proa.socket.dial|nil, string? text
-function dial.begin(host, port, family)
+function dial.begin(host, port, family, bound)
   local list, message, code = net.resolve(host == "*" and "127.0.0.1" or host,
     port, { family = family })
-  local fd
-  if list then fd, message, code = core.fd.socket(list[1]) end
-  if not fd then return common.failure(message, code) end
+  local fd = bound
+  if list and not fd then fd, message, code = core.fd.socket(list[1]) end
+  if bound and not list then bound:close() end
+  if not fd or not list then return common.failure(message, code) end
   return { fd = fd, future = core.op.connect(fd, list[1]) }
 end
 
@@ -32,8 +34,8 @@ function dial.finish(self)
 end
 
 --- Wait until finish would say.
-function dial.wait(self)
-  self.future:await()
+function dial.wait(self, limit)
+  self.future:await(limit)
 end
 
 function dial.give_up(self)

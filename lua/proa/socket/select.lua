@@ -35,11 +35,18 @@ local function settle()
   core.sleep(0)
 end
 
+--- What is no socket, or a closed one, is passed over.
+local function is_open(object)
+  local kind = type(object)
+  if kind ~= "table" and kind ~= "userdata" then return false end
+  return not object.getfd or object.dialing or object:getfd() ~= -1
+end
+
 local function waiters(list, how, into, all)
   for _, object in ipairs(list or {}) do
-    if how == "r" and object.dirty and object:dirty() then
+    if how == "r" and is_open(object) and object.dirty and object:dirty() then
       add(into, object)
-    else
+    elseif is_open(object) then
       all[#all + 1] = waiter(object, how, into)
     end
   end
@@ -53,7 +60,7 @@ return function(receivers, senders, timeout)
   if timeout and timeout < 0 then timeout = nil end
   if #readable > 0 then timeout = 0 end
   if #all == 0 and #readable == 0 then
-    if timeout then core.sleep(timeout) end
+    core.sleep(timeout or math.huge)
   elseif #all > 0 then
     all.timeout = timeout
     local first = combine.select(all)

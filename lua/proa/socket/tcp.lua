@@ -1,34 +1,39 @@
---- TCP objects of proa.socket: master, client and server in one class.
--- A client reads and writes a stream, a server accepts from a listener. What a
--- call that timed out has read is its third result, as LuaSocket has it: a
--- stream, whose reads are transactions, still has it queued, and it is taken
--- from there.
+--- TCP objects of proa.socket: master, client and server in one class, and what
+-- Unix streams share with them (unix.lua).
+-- A client has a stream, a server a listener, a master that is bound an fd
+-- object. Receiving and sending is in transfer.lua.
 -- SPDX-License-Identifier: MIT
 
 local common = require "proa.socket.common"
 local core = require "proa.core"
 local dial = require "proa.socket.dial"
 local net = require "proa.net"
+local transfer = require "proa.socket.transfer"
 
-local tcp = {}
+local tcp = { receive = transfer.receive, send = transfer.send }
 tcp.settimeout = common.set_timeout
 tcp.gettimeout = common.get_timeout
-
-local CHUNK = 32 * 1024 -- of a send: what is accepted at once
-local MANY = math.maxinteger
 
 local meta = { __index = tcp }
 
 function meta:__tostring()
-  return ("tcp{%s}: %p"):format(self.kind, self)
+  return ("%s{%s}: %p"):format(self.class, self.kind, self)
 end
 
 function meta:__close() self:close() end
 
+tcp.class = "tcp"
+
+--- A metatable for objects that do this and what the methods say.
+function tcp.derive(methods)
+  return { __index = setmetatable(methods, { __index = tcp }),
+    __tostring = meta.__tostring, __close = meta.__close }
+end
+
 --- A new object; `family`: "inet", "inet6" or nil.
-function tcp.new(family)
+function tcp.new(family, class)
   return setmetatable({ kind = "master", family = family, options = {},
-    received = 0, sent = 0, born = core.now() }, meta)
+    received = 0, sent = 0, born = core.now() }, class or meta)
 end
 
 -- -- options --
@@ -36,6 +41,14 @@ end
 local function apply(self, name, value)
   local ours = common.option(name)
   if ours and self.conn then self.conn:option(ours, value) end
+end
+
+--- The value of an option that was set, or false.
+local function option_of(self, name)
+  for i = #self.options, 1, -1 do
+    if self.options[i][1] == name then return self.options[i][2] end
+  end
+  return false
 end
 
 --- Before there is a connection they are kept for it.
@@ -54,10 +67,7 @@ function tcp:getoption(name)
     if value == nil and message then return common.failure(message, code) end
     return value
   end
-  for i = #self.options, 1, -1 do
-    if self.options[i][1] == name then return self.options[i][2] end
-  end
-  return false
+  return option_of(self, name)
 end
 
 -- -- becoming a client --
@@ -86,11 +96,23 @@ local function finish(self)
   return 1
 end
 
+--- For who is about to use the connection: is it still on its way?
+function tcp:is_dialing()
+  if self.dialing then finish(self) end
+  return self.dialing ~= nil
+end
+
 local function begin(self, host, port)
   local text
-  self.dialing, text = dial.begin(host, port, self.family)
+  local bound, limit = self.bound, common.limit(self)
+  self.bound = nil
+  self.dialing, text = dial.begin(host, port, self.family, bound)
   if not self.dialing then return nil, text end
-  core.sleep(0) -- on this machine it is often there at once
+  if limit == 0 then
+    core.sleep(0) -- on this machine it is often there at once
+  else
+    dial.wait(self.dialing, limit)
+  end
   return finish(self)
 end
 
@@ -99,7 +121,7 @@ function tcp:connect(host, port)
   if self.conn then return nil, "already connected" end
   if self.listener then return nil, "operation not supported" end
   if self.dialing then return finish(self) end
-  if common.limit(self) == 0 then return begin(self, host, port) end
+  if self.bound or common.limit(self) == 0 then return begin(self, host, port) end
   local to, message, code = addresses(self, host, port)
   local conn
   if to then
@@ -112,24 +134,47 @@ end
 
 -- -- serving --
 
---- It listens from now on: proa binds and listens in one step.
-function tcp:bind(host, port)
-  common.check_host(host, port, "bind")
-  if self.conn or self.listener then return nil, "invalid argument" end
-  local address = common.join(host, port)
-  local text = core.address(address, true)
-  local message, code
-  if text == nil then
-    local list
-    list, message, code = net.resolve(host, port, { family = self.family })
-    address = list and list[1]
-  end
-  if address then self.listener, message, code = net.listen(address) end
-  if not self.listener then return common.failure(message, code) end
-  return 1
+--- One address of a host and a port, as text.
+local function own_address(self, host, port)
+  local address = common.join(host, port, self.family)
+  if core.address(address, true) then return address end
+  local list, message, code = net.resolve(host, port, { family = self.family })
+  return list and list[1], message, code
 end
 
-function tcp:listen()
+--- Bind to an address as proa has it.
+function tcp:bind_to(address)
+  local fd, message, code = core.fd.socket(address)
+  local ok
+  if fd then ok, message, code = fd:bind(address, option_of(self, "reuseaddr")) end
+  if ok then
+    self.bound = fd
+    return 1
+  end
+  if fd then fd:close() end
+  return common.failure(message, code)
+end
+
+--- It becomes a server with listen, a client with connect.
+function tcp:bind(host, port)
+  common.check_host(host, port, "bind")
+  if self.conn or self.listener or self.bound then
+    return nil, "invalid argument"
+  end
+  local address, message, code = own_address(self, host, port)
+  if not address then return common.failure(message, code) end
+  local _, _, family = common.split(address)
+  self.family = family
+  return self:bind_to(address)
+end
+
+function tcp:listen(backlog)
+  local message, code
+  if self.bound then
+    self.listener, message, code = core.listener_of(self.bound, backlog or 32)
+    if not self.listener then return common.failure(message, code) end
+    self.bound = nil
+  end
   if not self.listener then return nil, "invalid argument" end
   self.kind = "server"
   return 1
@@ -144,136 +189,7 @@ function tcp:accept()
     conn, message, code = self.listener:accept(common.limit(self))
   end
   if not conn then return common.failure(message, code) end
-  return tcp.new():attach(conn)
-end
-
--- -- receiving --
-
---- What a call that failed leaves queued is its partial result.
-local function take_rest(self, conn)
-  local parts = {}
-  while not conn:closed() and core.unread_bytes(conn) > 0 do
-    parts[#parts + 1] = conn:read_some(nil, 0)
-  end
-  local rest = table.concat(parts)
-  self.received = self.received + #rest
-  return rest
-end
-
---- nil, text, what was there of it.
-local function partly(self, conn, prefix, message, code)
-  return nil, common.text(message, code), prefix .. take_rest(self, conn)
-end
-
-local function options_of(self)
-  local opts = self.opts
-  if not opts then
-    opts = { max = MANY }
-    self.opts = opts
-  end
-  opts.timeout = self.block == 0 and 0 or self.total
-  local idle = self.block ~= 0 and self.block or math.huge
-  if idle ~= self.idle then
-    self.conn:timeout { idle = idle }
-    self.idle = idle
-  end
-  return opts
-end
-
-local function receive_line(self, conn, prefix, opts)
-  local line, message, code = conn:read("L", opts)
-  if not line then
-    if not message then return nil, "closed", prefix end
-    return partly(self, conn, prefix, message, code)
-  end
-  self.received = self.received + #line
-  local whole = line:byte(-1) == 10
-  line = prefix .. line:gsub("[\r\n]", "")
-  if whole then return line end
-  return nil, "closed", line
-end
-
-local function receive_all(self, conn, prefix, opts)
-  local data, message, code = conn:read("a", opts)
-  if not data then return partly(self, conn, prefix, message, code) end
-  self.received = self.received + #data
-  if data == "" then return nil, "closed", prefix end
-  return prefix .. data
-end
-
-local function receive_bytes(self, conn, prefix, opts, n)
-  n = math.max(0, math.floor(n) - #prefix)
-  if n == 0 then return prefix end
-  opts.max = nil
-  local data, message, code = conn:read(n, opts)
-  opts.max = MANY
-  if not data then
-    if not message then return nil, "closed", prefix end
-    return partly(self, conn, prefix, message, code)
-  end
-  self.received = self.received + #data
-  if #data == n then return prefix .. data end
-  return nil, "closed", prefix .. data
-end
-
---- receive([pattern[, prefix]]): "*l", "*a" or a number of bytes.
-function tcp:receive(pattern, prefix)
-  if self.dialing then finish(self) end
-  local conn = self.conn
-  prefix = prefix and tostring(prefix) or ""
-  if self.dialing then return nil, "timeout", prefix end
-  if not conn then return nil, "closed", prefix end
-  local opts = options_of(self)
-  if type(pattern) == "number" then
-    if pattern < 0 then
-      error("bad argument #1 to 'receive' (invalid receive pattern)", 2)
-    end
-    return receive_bytes(self, conn, prefix, opts, pattern)
-  end
-  local kind = pattern == nil and "l" or tostring(pattern):match "^%*?([la])"
-  if kind == "l" then return receive_line(self, conn, prefix, opts) end
-  if kind == "a" then return receive_all(self, conn, prefix, opts) end
-  error("bad argument #1 to 'receive' (invalid receive pattern)", 2)
-end
-
--- -- sending --
-
---- Accepted bytes go out also when the call ends before they have.
-local function write(self, conn, part)
-  if self.block == 0 then return conn:try_write(part) end
-  local ok, message, code = conn:write(part)
-  local accepted = not ok and code == "TIMEOUT" and message:find "accepted"
-  return ok, message, code, accepted
-end
-
---- send(data[, i[, j]]): the index of the last byte, or nil, text, the index.
-function tcp:send(data, i, j)
-  data = type(data) == "number" and tostring(data) or data
-  if type(data) ~= "string" then
-    error("bad argument #1 to 'send' (string expected, got " .. type(data)
-      .. ")", 2)
-  end
-  i, j = i or 1, j or -1
-  if i < 0 then i = math.max(1, #data + i + 1) elseif i == 0 then i = 1 end
-  if j < 0 then j = #data + j + 1 else j = math.min(j, #data) end
-  if self.dialing then finish(self) end
-  local conn, last = self.conn, i - 1
-  if self.dialing then return nil, "timeout", last end
-  if not conn then return nil, "closed", last end
-  local until_ = self.total and core.now() + self.total
-  options_of(self)
-  while last < j do
-    if until_ then conn:timeout { write = math.max(0, until_ - core.now()) } end
-    local part = data:sub(last + 1, math.min(j, last + CHUNK))
-    local ok, message, code, accepted = write(self, conn, part)
-    if ok or accepted then
-      last = last + #part
-      self.sent = self.sent + #part
-    end
-    if not ok then return nil, common.text(message, code), last end
-  end
-  if until_ then conn:timeout { write = math.huge } end
-  return last
+  return tcp.new(self.family, getmetatable(self)):attach(conn)
 end
 
 -- -- the rest --
@@ -288,21 +204,33 @@ function tcp:shutdown(how)
   return 1
 end
 
+--- With a linger of no time what was not sent is dropped, as SO_LINGER has it.
+local function close_conn(self)
+  local linger = option_of(self, "linger")
+  local drops = type(linger) == "table" and linger.on and linger.timeout == 0
+  if drops then self.conn:abort() else self.conn:close() end
+end
+
 function tcp:close()
-  if self.conn then self.conn:close() end
+  if self.conn then close_conn(self) end
+  if self.bound then self.bound:close() end
   if self.listener then self.listener:close() end
   if self.held then self.held:close() end
   if self.dialing then dial.give_up(self.dialing) end
   self.dialing = nil
-  self.conn, self.listener, self.held = nil, nil, nil
+  self.conn, self.listener, self.held, self.bound = nil, nil, nil, nil
   self.kind = "closed"
   return 1
 end
 
 function tcp:getsockname()
-  local object = self.conn or self.listener
+  local object = self.conn or self.listener or self.bound
   if not object then return nil, "closed" end
   return common.name(object:address())
+end
+
+function tcp:getfamily()
+  return self.family == "inet6" and "inet6" or "inet4"
 end
 
 function tcp:getpeername()
@@ -317,7 +245,7 @@ function tcp:dirty()
 end
 
 function tcp:getfd()
-  local object = self.conn or self.listener
+  local object = self.conn or self.listener or self.bound
   return object and core.fileno(object) or -1
 end
 
@@ -330,6 +258,8 @@ function tcp:setstats(received, sent, age)
   self.born = core.now() - (age or 0)
   return 1
 end
+
+tcp.setsockname, tcp.setpeername = tcp.bind, tcp.connect
 
 -- -- for select --
 

@@ -1,4 +1,5 @@
---- UDP objects of proa.socket, over proa's sockets of datagrams.
+--- UDP objects of proa.socket, over proa's sockets of datagrams, and what Unix
+-- datagrams share with them (unix.lua).
 -- SPDX-License-Identifier: MIT
 
 local common = require "proa.socket.common"
@@ -14,33 +15,65 @@ local meta = { __index = udp }
 function meta:__close() self:close() end
 
 function meta:__tostring()
-  return ("udp{%s}: %p"):format(self.connected and "connected"
+  return ("%s{%s}: %p"):format(self.class, self.connected and "connected"
     or "unconnected", self)
 end
 
-function udp.new(family)
-  return setmetatable({ family = family or "inet", options = {} }, meta)
+udp.class = "udp"
+
+--- A metatable for objects that do this and what the methods say.
+function udp.derive(methods)
+  return { __index = setmetatable(methods, { __index = udp }),
+    __tostring = meta.__tostring, __close = meta.__close }
+end
+
+--- `family`: "inet", "inet6", or nil: that of the first address.
+function udp.new(family, class)
+  return setmetatable({ family = family, options = {} }, class or meta)
 end
 
 local any = { inet = "0.0.0.0:0", inet6 = "[::]:0" }
+
+-- these have to be there before it is bound
+local early = { reuseaddr = true, reuseport = true, v6only = true }
+
+--- What proa makes a socket with; `bind`: its address, or none in particular.
+function udp:make(bind)
+  local options = { bind = bind or any[self.family or "inet"] }
+  for _, option in ipairs(self.options) do
+    if early[option[1]] then options[option[1]] = option[2] end
+  end
+  return net.udp(options)
+end
 
 --- The socket, made when it is first needed. `bind`: its address.
 local function open(self, bind)
   if self.closed then return nil, "closed" end
   if self.socket then return self.socket end
-  local socket, message, code = net.udp { bind = bind or any[self.family] }
+  local socket, message, code = self:make(bind)
   if not socket then return common.failure(message, code) end
   self.socket = socket
-  for _, option in ipairs(self.options) do socket:option(option[1], option[2]) end
+  self.family = self.family or bind and bind:byte() == 91 and "inet6" or "inet"
+  for _, option in ipairs(self.options) do
+    if not early[option[1]] then socket:option(option[1], option[2]) end
+  end
   return socket
 end
+udp.open = open
 
---- One address of a host and a port, as text.
+--- One address of a host and a port, as text; of any family IPv4 first.
 local function resolve(self, host, port)
+  local families = { self.family or "inet", not self.family and "inet6" or nil }
   if host == "*" then host = self.family == "inet6" and "::" or "0.0.0.0" end
-  local list, message, code = net.resolve(host, port, { family = self.family })
-  if not list then return common.failure(message, code) end
-  return list[1]
+  local list, message, code
+  for _, family in ipairs(families) do
+    list, message, code = net.resolve(host, port, { family = family })
+    if list then
+      self.family = family
+      return list[1]
+    end
+  end
+  return common.failure(message, code)
 end
 
 function udp:setsockname(host, port)
@@ -56,14 +89,19 @@ end
 
 --- "*": no peer any more.
 function udp:setpeername(host, port)
-  local socket, text = open(self)
-  if not socket then return nil, text end
-  local address
+  local address, text
   if host ~= "*" then
     common.check_host(host, port, "setpeername")
     address, text = resolve(self, host, port)
     if not address then return nil, text end
   end
+  return self:connect_to(address)
+end
+
+--- Connect to an address as proa has it, or to none.
+function udp:connect_to(address)
+  local socket, text = open(self)
+  if not socket then return nil, text end
   local ok, message, code = socket:connect(address)
   if not ok then return common.failure(message, code) end
   self.connected = address ~= nil
@@ -81,11 +119,15 @@ end
 
 function udp:sendto(data, host, port)
   common.check_host(host, port, "sendto")
+  local address, text = resolve(self, host, port)
+  if not address then return nil, text end
+  return self:send_to(data, address)
+end
+
+--- Send to an address as proa has it.
+function udp:send_to(data, address)
   local socket, text = open(self)
   if not socket then return nil, text end
-  local address
-  address, text = resolve(self, host, port)
-  if not address then return nil, text end
   local n, message, code = socket:send_to(data, address, common.limit(self))
   if not n then return common.failure(message, code) end
   return n
@@ -113,15 +155,40 @@ end
 function udp:receivefrom(size)
   local data, from = take(self)
   if not data then return nil, from end
+  data = size and data:sub(1, size) or data
+  if not from then return data end -- of Unix, without a name
   local host, port = common.split(from)
-  return size and data:sub(1, size) or data, host, port
+  return data, host, port
+end
+
+--- Of an address of every interface proa's name is none.
+local function interface(value)
+  local every = value == nil or value == "*" or value == "0.0.0.0" or value == 0
+  return not every and tostring(value) or nil
+end
+
+--- Join a group, or leave it: { multiaddr =, interface = }.
+local function membership(self, verb, value)
+  local socket, text = open(self)
+  if not socket then return nil, text end
+  local ok, message, code = socket[verb](socket, value.multiaddr,
+    interface(value.interface))
+  if not ok then return common.failure(message, code) end
+  return 1
 end
 
 function udp:setoption(name, value)
+  local verb = common.memberships[name]
+  if verb then return membership(self, verb, value) end
   local ours = common.option(name)
   if value == nil then value = true end
-  if ours and self.socket then self.socket:option(ours, value) end
-  if ours then self.options[#self.options + 1] = { ours, value } end
+  if ours == "multicast_if" then value = interface(value) end
+  if not ours or value == nil then return 1 end
+  if self.socket then
+    local ok, message, code = self.socket:option(ours, value)
+    if not ok then return common.failure(message, code) end
+  end
+  self.options[#self.options + 1] = { ours, value }
   return 1
 end
 
@@ -130,6 +197,10 @@ function udp:getoption(name)
   local socket, text = open(self)
   if not socket then return nil, text end
   return ours and socket:option(ours) or false
+end
+
+function udp:getfamily()
+  return self.family == "inet6" and "inet6" or "inet4"
 end
 
 function udp:getsockname()
