@@ -398,6 +398,7 @@ bool tasks_run(lua_State *L, struct runtime *rt) {
   lua_pop(L, 1);
   rt->starting = NULL;
   t->state = TASK_FAILED;
+  task_drop_start(L, t);
   task_finish(L, t);
   return true;
 }

@@ -122,6 +122,24 @@ void task_start(lua_State *L, struct task *t) {
   t->co = co;
 }
 
+/* Needs no memory. What else its table holds (a name) stays. */
+void task_drop_start(lua_State *L, struct task *t) {
+  if (!lua_checkstack(L, KEPT_MAX + 4)) return;
+  task_push(L, t);
+  int idx = lua_gettop(L);
+  take_arguments(L, idx);
+  lua_settop(L, idx);
+  lua_pushnil(L);
+  if (lua_getiuservalue(L, idx, 1) == LUA_TTABLE) {
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, EXTRA_CO); /* there is one: no new key */
+  } else {
+    lua_pop(L, 1);
+    lua_setiuservalue(L, idx, 1);
+  }
+  lua_settop(L, idx - 1);
+}
+
 /* Many arguments need a stack; a callable table in the place of the function
  * would be taken for the table of extras. */
 static bool needs_coroutine(lua_State *L, int nargs) {

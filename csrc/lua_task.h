@@ -216,6 +216,8 @@ int task_push_results(lua_State *L, struct task *t);
 /* Make the coroutine of a task that was spawned without arguments; raises
  * when there is no memory. */
 void task_start(lua_State *L, struct task *t);
+/* It could not be made: the function and its arguments are nobody's. */
+void task_drop_start(lua_State *L, struct task *t);
 /* Its coroutine gets the hook that debug.sethook has set in `from`, the main
  * thread: a tool that looks at every line (coverage, a debugger) can't see it
  * made. */

@@ -80,6 +80,30 @@ TEST("a task whose coroutine can't be made fails, the others go on") {
   CHECK_INT(r, ==, LUA_OK);
 }
 
+TEST("a task whose coroutine can't be made keeps nothing alive") {
+  int r = run("local proa = require 'proa'\n"
+              "proa.on_error(function() end)\n"
+              "local alive = setmetatable({}, { __mode = 'k' })\n"
+              "local function new() local t = {} alive[t] = true return t end\n"
+              "local function spawn(...)\n"
+              "  local up = new()\n"
+              "  return proa.spawn(function() return up end, ...)\n"
+              "end\n"
+              "proa.run(function()\n"
+              "  local a, b = spawn(), spawn(new(), new(), new())\n"
+              "  local c = spawn(new()):name 'c'\n"
+              "  refuse(true)\n"
+              "  for _, t in ipairs { a, b, c } do pcall(t.await, t) end\n"
+              "  refuse(false)\n"
+              "  collectgarbage() collectgarbage()\n"
+              "  assert(not next(alive))\n"
+              "  assert(a:status() == 'failed' and b:status() == 'failed')\n"
+              "  assert(c:status() == 'failed' and c:name() == 'c')\n"
+              "  assert(not pcall(c.await, c))\n"
+              "end)\n");
+  CHECK_INT(r, ==, LUA_OK);
+}
+
 TEST("a spawn with many arguments fails at once, and leaves nothing") {
   int r = run("local proa = require 'proa'\n"
               "proa.run(function()\n"
