@@ -340,7 +340,8 @@ lint: deps
 ## format        clang-format the C sources
 format:
 	clang-format -i csrc/*.[ch] $(wildcard spec/c/*.[ch]) \
-	  spec/sandbox/*.c spec/codec/*.c spec/fault/*.c spec/bench/*.[ch] spec/sim/*.c
+	  spec/sandbox/*.c spec/codec/*.c spec/fault/*.c spec/bench/*.[ch] spec/sim/*.c \
+	  spec/foreign/*.c
 
 ## install       into $(DESTDIR)$(PREFIX); LuaRocks comes here too
 to = $(call squote,$(DESTDIR)$(1))

@@ -38,11 +38,11 @@ local head = [[
   end
 ]]
 
-local function run(program, options)
+local function run(program)
   local output, status = helper.lua(head .. "proa.run(function()\n" .. program
     .. [[
       for _, listener in ipairs(listeners) do listener:close() end
-    end)]], options)
+    end)]], { limit = 60 })
   assert.equal("", output)
   assert.equal(0, status)
 end

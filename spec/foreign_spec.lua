@@ -399,3 +399,66 @@ describe("with luv", function()
     assert.equal(0, status)
   end)
 end)
+
+-- libunbound asks in a thread of its own, and its descriptor tells when there
+-- are answers (Debian: lua-unbound).
+describe("with lunbound", function()
+  --- A DNS server that tells how often it was asked, as an address.
+  local function dns_server()
+    local socket = assert(proa.net.udp { bind = "127.0.0.1:0" })
+    local asked = 0
+    local task = proa.spawn(function()
+      for query, from in socket:incoming() do
+        local last = query:find("\0", 13, true) + 4 -- of the question
+        local kind = (">I2"):unpack(query, last - 3)
+        local answer = ""
+        if kind == 1 then
+          asked = asked + 1
+          answer = "\xc0\x0c\0\1\0\1" .. (">I4I2"):pack(60, 4) .. "\10\0\0"
+            .. string.char(asked)
+        end
+        socket:send_to(query:sub(1, 2) .. "\x85\x80"
+          .. (">I2I2I2I2"):pack(1, answer == "" and 0 or 1, 0, 0)
+          .. query:sub(13, last) .. answer, from)
+      end
+    end)
+    return socket, task
+  end
+
+  it("many questions are under way while a task waits for its descriptor",
+    function()
+      if simulated then return pending "the simulation has no descriptor" end
+      if not installed "lunbound" then
+        return pending "lunbound is not installed"
+      end
+      local socket, serving = dns_server()
+      local context = require "lunbound".new { async = true, hoststxt = false,
+        resolvconf = false,
+        forward = "127.0.0.1@" .. socket:address():match "%d+$",
+        options = { ["do-not-query-localhost:"] = "no",
+          ["module-config:"] = "iterator" } }
+      local left, seen = 20, {}
+      for i = 1, left do
+        assert(context:resolve_async(function(result)
+          left = left - 1
+          seen[i] = result.havedata and result[1] and #result[1]
+        end, ("host%d.example.com."):format(i), 1, 1))
+      end
+      local ticks = 0
+      local ticking = proa.spawn(function()
+        while left > 0 do
+          ticks = ticks + 1
+          proa.sleep(0.001)
+        end
+      end)
+      while left > 0 do
+        assert(proa.fd(context):readable(20))
+        context:process()
+      end
+      ticking:await()
+      for i = 1, 20 do assert.equal(4, seen[i]) end
+      assert.is_true(ticks >= 1)
+      socket:close()
+      serving:await()
+    end, { limit = 60 })
+end)
