@@ -468,6 +468,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_report(L);
   open_testing(L);
   open_traceback(L);
+  open_raise(L);
   open_insight(L);
   open_stats(L);
   open_trace(L);

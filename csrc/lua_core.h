@@ -17,6 +17,7 @@
 
 #include "lua_log.h"
 #include "lua_peek.h"
+#include "lua_raise.h"
 #include "lua_task.h"
 #include "lua_trace.h"
 #include "lua_watchdog.h"
@@ -178,6 +179,7 @@ void open_executor(lua_State *L); /* run, spawn, tasks, sleep ... */
 void open_report(lua_State *L);   /* on_error */
 void open_testing(lua_State *L);  /* the simulation */
 void open_traceback(lua_State *L);
+void open_raise(lua_State *L);   /* where */
 void open_insight(lua_State *L); /* tasks */
 void open_stats(lua_State *L);
 void open_trace(lua_State *L);

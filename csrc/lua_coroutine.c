@@ -9,6 +9,7 @@
  * resumer leave the task's stack with it and come back with it.
  *
  * SPDX-License-Identifier: MIT */
+#define RAISE_AS_STOCK /* in the words of the functions they replace */
 #include <string.h>
 
 #include "lua_core.h"

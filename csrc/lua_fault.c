@@ -6,10 +6,10 @@
 #include "lua_fault.h"
 
 #ifdef PROA_DEBUG
-#include <lauxlib.h>
 #include <lua.h>
 
 #include "lent.h"
+#include "lua_raise.h"
 
 static size_t count_blocks(void) {
   return fault_blocks() + lent_blocks();

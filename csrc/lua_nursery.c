@@ -288,7 +288,7 @@ static int closed_k(lua_State *L, int status, lua_KContext ctx) {
   group_check_unobserved(L, &n->group);
   if (n->cut) await_raise_cancelled(L);
   if (ctx == BODY_RETURNED) return 0;
-  luaL_where(L, 1);
+  raise_push_where(L);
   scope_push_cancelled(L, &n->object.scope, "the scope was cancelled");
   lua_concat(L, 2);
   return lua_error(L);

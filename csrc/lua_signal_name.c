@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "lua_signal.h"
 
-#include <lauxlib.h>
+#include "lua_raise.h"
 #include <signal.h>
 #include <string.h>
 
@@ -26,11 +26,12 @@ static const struct {
 };
 
 static int by_name(lua_State *L, int arg) {
-  const char *name = lua_tostring(L, arg);
+  const char *given = lua_tostring(L, arg), *name = given;
   if (strncmp(name, "SIG", 3) == 0) name += 3;
   for (size_t i = 0; i < countof(names); i++)
     if (strcmp(names[i].name, name) == 0) return names[i].signal;
-  return luaL_argerror(L, arg, "unknown signal");
+  lua_pushfstring(L, "unknown signal '%s'", given);
+  return luaL_argerror(L, arg, lua_tostring(L, -1));
 }
 
 int signal_check(lua_State *L, int arg) {

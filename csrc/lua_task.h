@@ -262,6 +262,12 @@ void task_where(lua_State *L, struct task *t, char *into, size_t len);
 bool traceback_find_place(lua_State *L, const struct runtime *rt,
                           lua_Debug *ar);
 
+/* Is it a function of lua/proa? ar: "S" is filled. */
+bool traceback_is_own(const struct runtime *rt, const lua_Debug *ar);
+/* Take the function on top and push its public name: "proa.sleep", of a method
+ * "read". false: it has none, and nothing is pushed. */
+bool traceback_push_name(lua_State *L);
+
 /* -- the ready queue: lua_resume.c -- */
 
 /* Run those that are ready, a bounded number. false: an error that is no

@@ -91,7 +91,7 @@ static bool limit_open(const struct scope_object *o) {
 
 /* Raise, as plain text, that its own cancellation has ended the block. */
 static int raise_own(lua_State *L, struct scope_object *o) {
-  luaL_where(L, 1);
+  raise_push_where(L);
   if (o->why)
     lua_pushstring(L, o->why);
   else

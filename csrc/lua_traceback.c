@@ -24,13 +24,13 @@ enum {
 
 /* Is it a function of lua/proa? Only what lies beside init.lua counts. What
  * ends the directory's name is looked at first: mostly it is not there. */
-static bool is_own(const struct runtime *rt, const lua_Debug *ar) {
+bool traceback_is_own(const struct runtime *rt, const lua_Debug *ar) {
   size_t n = rt->own_len;
   return n && ar->srclen > n && ar->source[n - 1] == '/' &&
          memcmp(ar->source, rt->own, n) == 0;
 }
 
-/* own_code(source): of init.lua, "@/some/where/proa/init.lua" */
+/* own_code(source): of a file beside init.lua */
 static int l_own_code(lua_State *L) {
   struct runtime *rt = rt_get(L);
   const char *source = luaL_checkstring(L, 1), *end = strrchr(source, '/');
@@ -48,7 +48,7 @@ bool traceback_find_place(lua_State *L, const struct runtime *rt,
   for (int i = 1; i <= PLACE_LEVELS && lua_getstack(L, i, ar); i++) {
     lua_getinfo(L, "Sl", ar);
     if (ar->currentline < 0) continue;
-    if (!is_own(rt, ar)) return true;
+    if (!traceback_is_own(rt, ar)) return true;
     if (!first) first = i;
   }
   if (!first || !lua_getstack(L, first, ar)) return false;
@@ -71,7 +71,7 @@ struct walk {
 static bool level_own(const struct walk *w, int level) {
   lua_Debug ar;
   return lua_getstack(w->co, level, &ar) && lua_getinfo(w->co, "S", &ar) &&
-         ar.what[0] != 'C' && is_own(w->rt, &ar);
+         ar.what[0] != 'C' && traceback_is_own(w->rt, &ar);
 }
 
 static bool level_c(const struct walk *w, int level) {
@@ -189,11 +189,47 @@ static bool push_global_name(lua_State *L) {
   return found;
 }
 
+/* Is the function at idx a method of the class whose metatable is on top? Its
+ * name is pushed. */
+static bool find_method(lua_State *L, int idx) {
+  if (lua_getfield(L, -1, "__index") == LUA_TFUNCTION)
+    lua_getupvalue(L, -1, 2); /* make_field_class */
+  return find_field(L, idx);
+}
+
+/* The function on top (taken), of one of proa's objects: its name is pushed,
+ * true. */
+static bool push_method_name(lua_State *L) {
+  int fn = lua_gettop(L);
+  bool found = false;
+  lua_pushnil(L);
+  while (!found && lua_next(L, LUA_REGISTRYINDEX)) {
+    const char *key = NULL;
+    if (lua_type(L, -2) == LUA_TSTRING && lua_istable(L, -1))
+      key = lua_tostring(L, -2);
+    found = key && strncmp(key, "proa.", 5) == 0 && find_method(L, fn);
+    if (!found) lua_settop(L, fn + 1);
+  }
+  if (found) lua_replace(L, fn);
+  lua_settop(L, found ? fn : fn - 1);
+  return found;
+}
+
+bool traceback_push_name(lua_State *L) {
+  lua_pushvalue(L, -1);
+  bool found = push_global_name(L);
+  if (found)
+    lua_remove(L, -2);
+  else
+    found = push_method_name(L);
+  return found;
+}
+
 /* "function 'f'": the frame's function is on top, and taken. What the runtime
  * calls by itself, a hook or a function without a name, is NULL. */
 static const char *push_function_name(lua_State *L, const struct runtime *rt,
                                       const lua_Debug *ar) {
-  bool own = ar->what[0] != 'C' && is_own(rt, ar);
+  bool own = ar->what[0] != 'C' && traceback_is_own(rt, ar);
   if (strcmp(ar->namewhat, "hook") == 0 && (own || *ar->what == 'C')) {
     lua_pushnil(L);
     lua_remove(L, -2);
@@ -228,7 +264,7 @@ static void add_frame(luaL_Buffer *b, const struct walk *w, int level) {
     lua_pop(L, 1);
     return;
   }
-  if (ar.what[0] != 'C' && is_own(w->rt, &ar))
+  if (ar.what[0] != 'C' && traceback_is_own(w->rt, &ar))
     lua_pushfstring(L, "\n\t[proa]: in %s", name);
   else if (ar.currentline > 0)
     lua_pushfstring(L, "\n\t%s:%d: in %s", ar.short_src, ar.currentline, name);
@@ -403,7 +439,7 @@ void task_where(lua_State *L, struct task *t, char *into, size_t len) {
     co = inner;
   for (int i = 0; lua_getstack(co, i, &ar); i++) {
     lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline < 0 || is_own(t->rt, &ar)) continue;
+    if (ar.currentline < 0 || traceback_is_own(t->rt, &ar)) continue;
     snprintf(into, len, "%s:%d", ar.short_src, ar.currentline);
     return;
   }

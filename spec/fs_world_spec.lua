@@ -110,7 +110,7 @@ describe("permissions", function()
       print(code(fs.chmod(dir .. "/readable", "777")))
       print(code(fs.access(dir .. "/readable", "w")))
       print(code(fs.stat(dir .. "/closed/file")))
-      print(pcall(fs.list, dir .. "/closed"))
+      print(select(2, pcall(fs.list, dir .. "/closed")):match "list.*")
       local told = 0
       for _ in fs.walk(dir, { on_error = function(path, message, why)
         told = told + 1
@@ -150,7 +150,7 @@ describe("permissions", function()
     assert.equal(table.concat({ "EACCES", "EACCES", "all may", "EACCES",
       "EACCES", "EACCES", "EACCES", "EACCES", root and "EPERM" or "nil",
       root and "EACCES" or "nil", "EACCES",
-      "false\tlist " .. dir .. "/closed: permission denied", "closed\tEACCES",
+      "list " .. dir .. "/closed: permission denied", "closed\tEACCES",
       "1\tnil", "" }, "\n"), output)
   end)
 end)

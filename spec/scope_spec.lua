@@ -287,7 +287,7 @@ describe("scope", function()
     ]]
     assert.equal(0, status, output)
     assert.match("failed: lost\n", output)
-    assert.match("false\t1 task failed and nobody awaited it", output)
+    assert.match("false\t%S+:3: 1 task failed and nobody awaited it", output)
   end)
 
   it("keeps the traceback of an error that passes through it", function()

@@ -48,7 +48,7 @@ describe("setup", function()
       { "{ buffers = 1 << 40 }", "buffers is out of range" },
       { "{ buffer_size = -1 }", "buffer_size is out of range" },
       { "{ workers = 'many' }", "number expected" },
-      { "nil", "table expected" },
+      { "nil", "setup: a table of options expected" },
     }
     local source = {}
     for i, case in ipairs(cases) do

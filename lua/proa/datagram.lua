@@ -109,7 +109,7 @@ local function incoming(self)
     if self:closed() then return nil end
     local data, from, full = self:recv_from()
     if data or full == "CLOSED" then return data, from, full end
-    error(from, 2)
+    misuse(from)
   end
 end
 

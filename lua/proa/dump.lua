@@ -5,6 +5,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local dump = {}
 
@@ -142,7 +143,7 @@ end
 ---@param file? { write: function } default: io.stderr
 function dump.print(file)
   if file ~= nil and type(file) ~= "table" and type(file) ~= "userdata" then
-    error(("dump: a file expected, got %s"):format(type(file)), 2)
+    misuse("dump: a file expected, got %s", type(file))
   end
   (file or io.stderr):write(dump.text())
 end

@@ -8,6 +8,7 @@
 
 local args = require "proa.fs.args"
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 local opening = require "proa.fs.opening"
 local random_name = require "proa.fs.random"
 local remove = require "proa.fs.remove"
@@ -75,7 +76,7 @@ end
 function fs.chmod(path, permissions, options)
   args.path("chmod", path)
   options = args.options("chmod", options, none)
-  if permissions == nil then error("chmod: permissions expected", 2) end
+  if permissions == nil then misuse "chmod: permissions expected" end
   return args.within(options, "chmod", path, call, "chmod", path,
     args.permissions("chmod", permissions))
 end

@@ -4,6 +4,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local checks = require "proa.options"
 local combine = require "proa.combine"
 local datagram = require "proa.datagram"
 local each = require "proa.each"
@@ -70,6 +71,7 @@ local stock_require, own_require = require, nil
 --- coroutine inside a task await, require a module; false leaves the stock
 --- functions.
 function proa.setup(options)
+  checks.check_table(options, "setup")
   local rest = {}
   for key, value in pairs(options) do rest[key] = value end
   rest.patch_coroutines, rest.dump_signal, rest.log = nil, nil, nil
@@ -84,7 +86,6 @@ end
 
 core.patch_coroutines()
 if core.patch_require() then own_require = require end
-core.own_code(debug.getinfo(1, "S").source)
 
 --- What few programs need is loaded when it is first asked for.
 local later = {

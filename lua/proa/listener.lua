@@ -3,7 +3,9 @@
 -- that was accepted is served, also when the listener was closed meanwhile.
 -- SPDX-License-Identifier: MIT
 
+local checks = require "proa.options"
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local listener = {}
 
@@ -15,7 +17,7 @@ local function accept_lasting(self, accept, once)
   while true do
     local stream, message, code = accept(self, once)
     if stream or code == "CLOSED" then return stream end
-    if not passing[code] then error(message, 3) end
+    if not passing[code] then misuse(message) end
   end
 end
 
@@ -24,7 +26,7 @@ end
 -- out.
 ---@return fun(): proa.stream|nil
 local function incoming(self)
-  if self:closed() then error("incoming: listener is closed", 2) end
+  if self:closed() then misuse "incoming: listener is closed" end
   return function()
     if self:closed() then return nil end
     return accept_lasting(self, core.accept_once)
@@ -178,27 +180,18 @@ local known = { max = true, idle = true }
 
 local function check_serve(self, handler, options)
   if type(handler) ~= "function" then
-    error("serve: a function expected, got " .. type(handler), 3)
+    misuse("serve: a function expected, got %s", type(handler))
   end
-  if type(options) ~= "table" then
-    error("serve: a table of options expected, got " .. type(options), 3)
-  end
-  for key in pairs(options) do
-    if not known[key] then
-      error(("serve: unknown option '%s'"):format(tostring(key)), 3)
-    end
-  end
+  checks.check(options, known, "serve")
   local max = options.max
   if max ~= nil and (math.type(max) ~= "integer" or max < 1) then
-    error(("serve: max: an integer above 0 expected, got %s"):format(
-      tostring(max)), 3)
+    misuse("serve: max: an integer above 0 expected, got %s", tostring(max))
   end
   local idle = options.idle
   if idle ~= nil and not (type(idle) == "number" and idle > 0) then
-    error(("serve: idle: a number of seconds above 0 expected, got %s"):format(
-      tostring(idle)), 3)
+    misuse("serve: idle: a number of seconds above 0 expected, got %s", tostring(idle))
   end
-  if self:closed() then error("serve: listener is closed", 3) end
+  if self:closed() then misuse "serve: listener is closed" end
 end
 
 --- Serve each connection in a task of its own until the listener is closed.

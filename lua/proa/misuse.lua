@@ -1,18 +1,14 @@
 --- misuse: raise an error that names the place where proa was called.
+-- The position is that of the first function outside of proa, however deep
+-- inside of it the check is made (csrc/lua_raise.h).
 -- SPDX-License-Identifier: MIT
 
-local here = debug.getinfo(1, "S").source:match "^(.*)misuse%.lua$" or "@"
+local core = require "proa.core"
 
---- The position is that of the first function outside of proa, however deep
--- inside of it the check is made.
----@param text string for string.format
+core.own_code(debug.getinfo(1, "S").source)
+
+---@param text string as it is, or with further arguments for string.format
 return function(text, ...)
-  local level = 2
-  while true do
-    local info = debug.getinfo(level, "S")
-    if not info then break end
-    if info.what ~= "C" and info.source:sub(1, #here) ~= here then break end
-    level = level + 1
-  end
-  error(text:format(...), level)
+  if select("#", ...) > 0 then text = text:format(...) end
+  error(core.where() .. text, 0)
 end

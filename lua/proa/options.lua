@@ -3,15 +3,25 @@
 -- limit is no limit.
 -- SPDX-License-Identifier: MIT
 
+local core = require "proa.core"
 local misuse = require "proa.misuse"
 
 local options = {}
 
+--- Raises unless `given` is a table. Where nobody has called but a task runs
+-- the function itself, a number came from map or each most likely.
+function options.check_table(given, who)
+  if type(given) == "table" then return end
+  local _, called = core.where()
+  local indexed = not called and math.type(given) == "integer"
+  misuse("%s: a table of options expected, got %s%s", who, type(given),
+    indexed and " (map and each pass the index behind the value: give them a"
+      .. " function(value) that calls this one)" or "")
+end
+
 --- Raises unless `given` is a table with none but these keys.
 function options.check(given, known, who)
-  if type(given) ~= "table" then
-    misuse("%s: a table of options expected, got %s", who, type(given))
-  end
+  options.check_table(given, who)
   for key in pairs(given) do
     if not known[key] then
       misuse("%s: unknown option '%s'", who, tostring(key))

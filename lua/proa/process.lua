@@ -121,6 +121,12 @@ local function path_of(key, value, who)
   return word(value.path, key .. ": path", who), value.mode
 end
 
+--- What the core has raised, without the place and the function's name.
+local function reason(raised)
+  local text = raised:sub(#core.where() + 1)
+  return text:match "^[%w_.]+: (.*)$" or text
+end
+
 --- What the core takes for one of the three: a word or a number; then what
 -- has to be closed once the child has it, or the stream that is to be pumped.
 local function stdio_of(key, value, who)
@@ -137,7 +143,7 @@ local function stdio_of(key, value, who)
   elseif kind == "userdata" then
     local ok, given, pumped = pcall(core.give_fd, value, false, key ~= "stdin")
     if not ok then
-      misuse("%s: %s: %s", who, key, given:match "%((.*)%)$" or given)
+      misuse("%s: %s: %s", who, key, reason(given))
     end
     if given then return given end
     if pumped then return "pipe", nil, nil, value end

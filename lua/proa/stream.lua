@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local stream = {}
 
@@ -9,7 +10,7 @@ local stream = {}
 local function iterator(read, self, what, options)
   return function()
     local data, message = read(self, what, options)
-    if data == nil and message then error(message, 2) end
+    if data == nil and message then misuse(message) end
     return data
   end
 end
@@ -17,14 +18,14 @@ end
 local function lines(self, what, options)
   if what == nil then what = "l" end
   if what ~= "l" and what ~= "L" then
-    error(("lines: bad format '%s': l or L"):format(tostring(what)), 2)
+    misuse("lines: bad format '%s': l or L", tostring(what))
   end
   return iterator(self.read, self, what, options)
 end
 
 local function chunks(self, max, timeout)
   if max ~= nil and not (math.tointeger(max) and max >= 1) then
-    error("chunks: max is at least 1, got " .. tostring(max), 2)
+    misuse("chunks: max is at least 1, got %s", tostring(max))
   end
   return iterator(self.read_some, self, max, timeout)
 end

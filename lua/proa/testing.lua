@@ -6,6 +6,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 local options = require "proa.options"
 
 local testing = {}
@@ -18,9 +19,9 @@ sim.__name = "proa.testing.sim"
 
 local function check_alive(self, what)
   if getmetatable(self) ~= sim then
-    error(("sim:%s: call it on what testing.run gave"):format(what), 3)
+    misuse("sim:%s: call it on what testing.run gave", what)
   end
-  if self.over then error(("sim:%s: this run is over"):format(what), 3) end
+  if self.over then misuse("sim:%s: this run is over", what) end
 end
 
 local fail_keys = { nth = true, times = true }
@@ -88,14 +89,14 @@ end
 
 local function check_run(fn, given, who)
   if type(fn) ~= "function" then
-    error(("%s: a function expected, got %s"):format(who, type(fn)), 3)
+    misuse("%s: a function expected, got %s", who, type(fn))
   end
-  options.check(given, run_keys, who, 3)
-  options.integer(who, "seed", given.seed, math.mininteger, math.maxinteger, 3)
-  options.integer(who, "buffers", given.buffers, 1, 32768, 3)
-  options.integer(who, "buffer_size", given.buffer_size, 1, 16 << 20, 3)
-  options.typed(who, "limit", given.limit, "number", 3)
-  options.typed(who, "files", given.files, "boolean", 3)
+  options.check(given, run_keys, who)
+  options.integer(who, "seed", given.seed, math.mininteger, math.maxinteger)
+  options.integer(who, "buffers", given.buffers, 1, 32768)
+  options.integer(who, "buffer_size", given.buffer_size, 1, 16 << 20)
+  options.typed(who, "limit", given.limit, "number")
+  options.typed(who, "files", given.files, "boolean")
 end
 
 local function run(fn, given)
@@ -128,7 +129,7 @@ local function wanted_seed()
   local text = os.getenv "PROA_TESTING_SEED"
   local seed = text and math.tointeger(tonumber(text))
   if text and text ~= "" and not seed then
-    error("PROA_TESTING_SEED is not an integer: " .. text, 3)
+    misuse("PROA_TESTING_SEED is not an integer: %s", text)
   end
   return seed
 end
@@ -141,7 +142,7 @@ end
 ---@return integer count of runs; raises with the seed of one that failed
 function testing.explore(n, fn, given)
   given = given or {}
-  options.integer("testing.explore", "n", n or 0, 1, math.maxinteger, 2)
+  options.integer("testing.explore", "n", n or 0, 1, math.maxinteger)
   check_run(fn, given, "testing.explore")
   local first, only = given.seed or 1, wanted_seed()
   local last = only or first + n - 1

@@ -1,34 +1,33 @@
 --- Arguments of proa.fs: paths, options, permissions, limits.
 -- SPDX-License-Identifier: MIT
 
+local checks = require "proa.options"
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local args = {}
 
 --- Raises for keys that are not known, and for a limit that is no number.
 function args.options(verb, options, known)
   if options == nil then return {} end
-  if type(options) ~= "table" then
-    error(("%s: a table of options expected, got %s"):format(verb,
-      type(options)), 3)
-  end
+  checks.check_table(options, verb)
   for key in pairs(options) do
     if key ~= "timeout" and not known[key] then
-      error(("%s: unknown option '%s'"):format(verb, tostring(key)), 3)
+      misuse("%s: unknown option '%s'", verb, tostring(key))
     end
   end
   if options.timeout ~= nil and type(options.timeout) ~= "number" then
-    error(verb .. ": timeout: a number of seconds expected", 3)
+    misuse("%s: timeout: a number of seconds expected", verb)
   end
   return options
 end
 
 function args.path(verb, path)
   if type(path) ~= "string" then
-    error(("%s: a path is a string, got %s"):format(verb, type(path)), 3)
+    misuse("%s: a path is a string, got %s", verb, type(path))
   end
   if path:find("\0", 1, true) then
-    error(verb .. ": a path has no zero bytes", 3)
+    misuse("%s: a path has no zero bytes", verb)
   end
 end
 
@@ -40,8 +39,8 @@ function args.permissions(verb, value, otherwise)
     n = tonumber(value, 8)
   end
   if math.type(n) ~= "integer" or n < 0 or n > 4095 then
-    error(("%s: permissions: octal digits like \"644\" or an integer of 0 to"
-      .. " 4095 expected, got %s"):format(verb, tostring(value)), 3)
+    misuse("%s: permissions: octal digits like \"644\" or an integer of 0 to"
+      .. " 4095 expected, got %s", verb, tostring(value))
   end
   return n
 end

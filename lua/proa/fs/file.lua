@@ -5,6 +5,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local file = {}
 
@@ -28,8 +29,8 @@ end
 
 local function check_count(verb, name, n, least)
   if math.type(n) ~= "integer" or n < least then
-    error(("%s: %s: an integer of at least %d expected, got %s"):format(verb,
-      name, least, tostring(n)), 3)
+    misuse("%s: %s: an integer of at least %d expected, got %s", verb,
+      name, least, tostring(n))
   end
 end
 
@@ -51,8 +52,7 @@ end
 function file:seek(whence, offset)
   whence, offset = whence or "cur", offset or 0
   if whence ~= "set" and whence ~= "cur" and whence ~= "end" then
-    error(("seek: \"set\", \"cur\" or \"end\" expected, got %s"):format(
-      tostring(whence)), 2)
+    misuse("seek: \"set\", \"cur\" or \"end\" expected, got %s", tostring(whence))
   end
   check_count("seek", "offset", offset, math.mininteger)
   local held <close>, message, code = core.hold(self)
@@ -216,11 +216,10 @@ end
 function file:lock(how, timeout)
   how = how or "exclusive"
   if how ~= "exclusive" and how ~= "shared" then
-    error(("lock: \"exclusive\" or \"shared\" expected, got %s"):format(
-      tostring(how)), 2)
+    misuse("lock: \"exclusive\" or \"shared\" expected, got %s", tostring(how))
   end
   if timeout ~= nil and type(timeout) ~= "number" then
-    error("lock: timeout: a number of seconds expected", 2)
+    misuse "lock: timeout: a number of seconds expected"
   end
   local had = held[self]
   if had then return convert(self, had, how, timeout) end
@@ -241,14 +240,14 @@ local function copy_options(options)
   if options == nil then return {} end
   if math.type(options) == "integer" then return { max = options } end
   if type(options) ~= "table" then
-    error("copy_to: a table of options expected, got " .. type(options), 3)
+    misuse("copy_to: a table of options expected, got %s", type(options))
   end
   for key, value in pairs(options) do
     if not known[key] then
-      error(("copy_to: unknown option '%s'"):format(tostring(key)), 3)
+      misuse("copy_to: unknown option '%s'", tostring(key))
     end
     if type(value) ~= "number" then
-      error(("copy_to: %s: a number expected"):format(key), 3)
+      misuse("copy_to: %s: a number expected", key)
     end
   end
   return options

@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local call, bits = core.call, core.open_bits
 
@@ -22,7 +23,7 @@ function opening.bits_of_mode(mode)
   local plain, x = mode:gsub("b", ""):gsub("x", "")
   local found = modes[plain]
   if not found or x > 1 or (x == 1 and plain:sub(1, 1) == "r") then
-    error(("open: invalid mode '%s'"):format(mode), 3)
+    misuse("open: invalid mode '%s'", mode)
   end
   return x == 1 and found & ~bits.truncate | bits.exclusive or found
 end
@@ -34,11 +35,11 @@ function opening.bits_of_options(options)
   local reads = options.read
   if reads == nil then reads = not writes end
   if not (reads or writes) then
-    error("open: neither read nor write", 3)
+    misuse "open: neither read nor write"
   end
   local sync = options.sync
   if sync ~= nil and type(sync) ~= "boolean" and sync ~= "data" then
-    error("open: sync: a boolean or \"data\" expected", 3)
+    misuse "open: sync: a boolean or \"data\" expected"
   end
   local found = reads and writes and bits.both or writes and bits.write
     or bits.read

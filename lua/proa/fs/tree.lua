@@ -3,6 +3,7 @@
 
 local args = require "proa.fs.args"
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local call, bits = core.call, core.open_bits
 
@@ -28,7 +29,7 @@ local function names_of(fd)
       list, message = call("entries", fd)
       if not list then
         fd:close()
-        if message then error(message, 2) end
+        if message then misuse(message) end
         list = {}
         return nil
       end
@@ -43,7 +44,7 @@ end
 function tree.list(path)
   args.path("list", path)
   local fd, message = open_directory(path)
-  if not fd then error((message:gsub("^open", "list")), 2) end
+  if not fd then misuse((message:gsub("^open", "list"))) end
   return names_of(fd)
 end
 
@@ -107,7 +108,7 @@ function tree.walk(path, options)
       levels[#levels + 1] = { dir = dir, names = names, at = 0, id = id }
     elseif #levels == 0 or not gone(code) then
       message = message:gsub("^open", "walk")
-      if not options.on_error then error(message, 3) end
+      if not options.on_error then misuse(message) end
       options.on_error(dir, message, code)
     end
   end

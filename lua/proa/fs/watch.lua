@@ -5,6 +5,7 @@
 
 local args = require "proa.fs.args"
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 
 local call = core.call
 
@@ -144,7 +145,7 @@ function methods:next(timeout)
   if self.queue[self.first] then return pop(self) end
   if timeout == nil then return wait(self) end
   if type(timeout) ~= "number" then
-    error("next: timeout: a number of seconds expected", 2)
+    misuse "next: timeout: a number of seconds expected"
   end
   local change, message, code = core.timeout(timeout, wait, self)
   if not change and code == "TIMEOUT" then message = "watch: timed out" end
@@ -189,7 +190,7 @@ end
 --- `for change in watch do`: ends when it is closed, raises on errors.
 function class:__call()
   local change, message, code = self:next()
-  if not change and code ~= "CLOSED" then error(message, 2) end
+  if not change and code ~= "CLOSED" then misuse(message) end
   return change
 end
 
@@ -199,7 +200,7 @@ local watch = {}
 function watch.watch(paths)
   if type(paths) == "string" then paths = { paths } end
   if type(paths) ~= "table" or #paths == 0 then
-    error("watch: a path or a list of paths expected", 2)
+    misuse "watch: a path or a list of paths expected"
   end
   for _, path in ipairs(paths) do args.path("watch", path) end
   local fd, message, code = core.inotify()

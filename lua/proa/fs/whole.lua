@@ -3,6 +3,7 @@
 
 local args = require "proa.fs.args"
 local core = require "proa.core"
+local misuse = require "proa.misuse"
 local opening = require "proa.fs.opening"
 local random_name = require "proa.fs.random"
 
@@ -84,8 +85,7 @@ local write_options = { atomic = true, sync = true, permissions = true,
 local function check_data(verb, data)
   if type(data) == "string" or type(data) == "number" then return end
   if not core.is_buffer(data) then
-    error(("%s: a string or a buffer expected, got %s"):format(verb,
-      type(data)), 3)
+    misuse("%s: a string or a buffer expected, got %s", verb, type(data))
   end
 end
 
@@ -97,7 +97,7 @@ function whole.write(path, data, options)
   local permissions = args.permissions("write", options.permissions)
   if options.atomic then
     if options.exclusive then
-      error("write: atomic replaces, exclusive does not", 2)
+      misuse "write: atomic replaces, exclusive does not"
     end
     return args.within(options, "write", path, write_atomic, path, data,
       permissions, options.sync ~= false)
