@@ -57,7 +57,9 @@ function fs.read(path, options) end
 ---@field sync? boolean wait for the disk; default: with atomic only
 ---@field permissions? integer|string of a new one (with atomic: in any case)
 
---- Write a whole file.
+--- Write a whole file. Cancelled or timed out, and not atomic: what was there is
+--- still there, or cut to nothing, or replaced by the data or the first part of
+--- it, which may be written yet for as long as a close lingers (5 s).
 ---@param path string
 ---@param data string|number|proa.buffer
 ---@param options? proa.fs.write_options
@@ -70,7 +72,9 @@ function fs.write(path, data, options) end
 ---@field sync? boolean wait for the disk
 ---@field permissions? integer|string of a new one, before the umask
 
---- Write behind what is in a file, or make it.
+--- Write behind what is in a file, or make it. Cancelled or timed out, all of the
+--- data, a first part of it, or none is there, and the rest may follow as it
+--- does with write.
 ---@param path string
 ---@param data string|number|proa.buffer
 ---@param options? proa.fs.append_options
@@ -85,8 +89,9 @@ function fs.append(path, data, options) end
 ---@field sync? boolean wait for the disk
 
 --- Copy the content of a file; the kernel moves the bytes. What was in `to` is
---- dropped once `from` is open and known to be another file. A copy that is
---- given up leaves a part there.
+--- dropped once `from` is open and known to be another file. Cancelled, timed
+--- out or failing: `to` is as it was, or holds a first part of `from`, perhaps
+--- nothing; it is not removed, also where it is new.
 ---@param from string
 ---@param to string
 ---@param options? proa.fs.copy_options
@@ -202,7 +207,8 @@ function fs.realpath(path, options) end
 ---@field parents? boolean make those above it as well; one that is there is fine
 ---@field permissions? integer|string before the umask; default 777
 
---- Make a directory.
+--- Make a directory. With parents, cancelled, timed out or failing: those that
+--- were made stay, and the one under way may be made yet.
 ---@param path string
 ---@param options? proa.fs.mkdir_options
 ---@return boolean? true
@@ -217,7 +223,8 @@ function fs.mkdir(path, options) end
 
 --- Remove a file, a link, or an empty directory. A tree may be of any depth: 17
 --- descriptors at most are open. The first failure ends it, and so does a
---- cancellation; what was removed by then is gone.
+--- cancellation; what was removed by then is gone, and the one under way may go
+--- yet.
 ---@param path string
 ---@param options? proa.fs.rm_options
 ---@return boolean? true
