@@ -493,6 +493,7 @@ __attribute__((visibility("default"))) int luaopen_proa_core(lua_State *L) {
   open_udp(L);
   open_resolve(L);
   open_stream(L);
+  open_served(L);
   open_seam(L);
   open_listener(L);
   open_proactor(L);

@@ -205,6 +205,7 @@ void open_passed(lua_State *L);
 void open_udp(lua_State *L);
 void open_resolve(lua_State *L);
 void open_stream(lua_State *L);
+void open_served(lua_State *L);
 void open_seam(lua_State *L);
 void open_listener(lua_State *L);
 void open_proactor(lua_State *L);

@@ -126,18 +126,16 @@ static int l_on_log(lua_State *L) {
   return 1;
 }
 
-/* say(event, text): of proa's Lua files, for who looks for a reason */
-static int l_say(lua_State *L) {
-  static const char *const events[] = {"failed", "idle", NULL};
-  const char *event = events[luaL_checkoption(L, 1, NULL, events)];
+/* say_failed(text): of crew.lua, for who looks for a reason */
+static int l_say_failed(lua_State *L) {
   log_say(lua_log_of(rt_get(L)),
-          LOG_ENTRY(.level = LOG_LEVEL_DEBUG, .event = event), "%s",
-          luaL_checkstring(L, 2));
+          LOG_ENTRY(.level = LOG_LEVEL_DEBUG, .event = "failed"), "%s",
+          luaL_checkstring(L, 1));
   return 0;
 }
 
 void open_log(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"on_log", l_on_log}, {"say", l_say}, {NULL, NULL}};
+      {"on_log", l_on_log}, {"say_failed", l_say_failed}, {NULL, NULL}};
   add_functions(L, functions);
 }

@@ -76,6 +76,7 @@ static void set_streams(lua_State *L, const struct proactor *p) {
   const struct proactor_stats *s = &p->stats;
   set_integer(L, "accepts_parked", s->accepts_parked);
   set_integer(L, "accepts_dropped", s->accepts_dropped);
+  set_integer(L, "served_idle", s->served_idle);
   set_integer(L, "parked", p->parked);
   set_integer(L, "bytes_in", s->bytes_in);
   set_integer(L, "bytes_out", s->bytes_out);

@@ -129,6 +129,13 @@ uint64_t stream_patience(const struct lua_stream *o, struct task *t) {
   return ns_after(moved > since ? moved : since, o->idle_ns);
 }
 
+int stream_push_timeout(lua_State *L, struct lua_stream *o, const char *text) {
+  struct task *t = o->rt->current;
+  bool idle = t && o->s && proactor_now(o->s->p) >= stream_patience(o, t);
+  o->idled = idle ? text : NULL;
+  return push_fail(L, text, "TIMEOUT");
+}
+
 uint64_t stream_until(lua_State *L, struct lua_stream *o, int arg,
                       uint64_t otherwise_ns) {
   bool given = !lua_isnoneornil(L, arg);
@@ -138,6 +145,9 @@ uint64_t stream_until(lua_State *L, struct lua_stream *o, int arg,
 static size_t check_bytes(lua_State *L, const char *who) {
   int ok;
   lua_Integer n = lua_tointegerx(L, -1, &ok);
+  if (!ok && lua_isnumber(L, -1))
+    luaL_error(L, "%s: max is a number of bytes; for seconds: { timeout = %f }",
+               who, lua_tonumber(L, -1));
   if (!ok || n < 0) luaL_error(L, "%s: max is a number of bytes", who);
   return (size_t)n;
 }
@@ -187,10 +197,12 @@ void stream_options(lua_State *L, int arg, const char *who, const char *known,
   }
 }
 
-static void set_limit(lua_State *L, const char *key, uint64_t *limit) {
+static bool set_limit(lua_State *L, const char *key, uint64_t *limit) {
   lua_pushstring(L, key);
-  if (lua_rawget(L, 2) != LUA_TNIL) *limit = check_seconds(L, "timeout");
+  bool given = lua_rawget(L, 2) != LUA_TNIL;
+  if (given) *limit = check_seconds(L, "timeout");
   lua_pop(L, 1);
+  return given;
 }
 
 /* timeout{read=, write=, idle=}: seconds that each call may wait, and in which
@@ -208,7 +220,7 @@ static int l_timeout(lua_State *L) {
   }
   set_limit(L, "read", &o->read_ns);
   set_limit(L, "write", &o->write_ns);
-  set_limit(L, "idle", &o->idle_ns);
+  if (set_limit(L, "idle", &o->idle_ns)) o->idle_served = false;
   if (o->s && o->idle_ns != NEVER_NS) o->s->timed = true; /* for copies, too */
   lua_settop(L, 1);
   return 1;

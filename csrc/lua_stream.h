@@ -26,8 +26,11 @@ struct lua_stream {
   uint64_t read_ns, write_ns; /* limits of each call; NEVER_NS */
   uint64_t idle_ns;           /* ... of the time in which no byte moves */
   uint64_t read_until_ns;     /* the end of patience of the one who reads */
-  bool served; /* the next <close> is serve's, and leaves it open if ... */
-  bool kept;   /* ... the handler wants to keep it */
+  bool served;      /* the next <close> is serve's, and leaves it open if ... */
+  bool kept;        /* ... the handler wants to keep it */
+  bool idle_served; /* its idle limit is serve's */
+  const char *idled; /* what was told when the last wait that timed out met
+                      * the idle limit; NULL: it met another */
 };
 
 struct lua_stream *stream_check(lua_State *L, int arg);
@@ -68,6 +71,8 @@ int stream_push_capped(lua_State *L, const char *what);
 /* Of a wait whose subject is a struct lua_stream. */
 struct handle *stream_wait_handle(struct task *t);
 void stream_wait_describe(struct task *t, char *into, size_t len);
+/* nil, text, "TIMEOUT": the task's wait on it has timed out. Returns 3. */
+int stream_push_timeout(lua_State *L, struct lua_stream *o, const char *text);
 /* When a wait on o gives up for want of progress. */
 uint64_t stream_patience(const struct lua_stream *o, struct task *t);
 

@@ -36,7 +36,10 @@ static int with_count(lua_State *L, const struct copy *c, int n) {
 }
 
 static int push_timeout(lua_State *L, const struct copy *c) {
-  return with_count(L, c, push_fail(L, "copy: timed out", "TIMEOUT"));
+  int n = stream_push_timeout(L, c->from, "copy: timed out");
+  lua_pop(L, n);
+  n = stream_push_timeout(L, c->to, "copy: timed out");
+  return with_count(L, c, n);
 }
 
 /* -- waiting: for bytes, for room -- */

@@ -8,6 +8,7 @@
  * looks for, or the range of the buffer at 3 and 4.
  *
  * SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <string.h>
 
 #include "lua_buffer.h"
@@ -15,6 +16,7 @@
 
 enum {
   LINE_MAX_BYTES = 1 << 20,
+  LIKE_SECONDS = 100, /* a limit below it may have been meant as one in time */
   SOME_MAX = 64 * 1024,
   READ_NOW_MAX = 64, /* reads without waiting before others get their turn */
 };
@@ -124,12 +126,16 @@ static int push_end(lua_State *L, struct stream *s, enum read_kind kind) {
 }
 
 static int push_over_limit(lua_State *L, const struct reading *r) {
-  if (r->kind == READ_ALL)
-    return push_fail(L, "read: more than the limit", "LIMIT");
-  const char *unit =
-      r->kind == READ_UNTIL ? "text before the delimiter" : "line";
+  const char *unit = r->kind == READ_ALL     ? "text up to the end"
+                     : r->kind == READ_UNTIL ? "text before the delimiter"
+                                             : "line";
+  int n = (int)min_size(r->n, INT_MAX);
   lua_pushnil(L);
-  lua_pushfstring(L, "read: the %s is longer than %d bytes", unit, (int)r->n);
+  lua_pushfstring(L, "read: the %s is longer than %d bytes", unit, n);
+  if (r->n < LIKE_SECONDS) {
+    lua_pushfstring(L, " (which is max; for seconds: { timeout = %d })", n);
+    lua_concat(L, 2);
+  }
   lua_pushliteral(L, "LIMIT");
   return 3;
 }
@@ -263,7 +269,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   stream_leave(self(L));
   if (await_end(L) == WAIT_TIMEOUT)
-    return push_fail(L, "read: timed out", "TIMEOUT");
+    return stream_push_timeout(L, self(L), "read: timed out");
   return read_go(L, (enum read_kind)ctx, true);
 }
 
@@ -340,7 +346,7 @@ static int turn_k(lua_State *L, int status, lua_KContext kind) {
   (void)status;
   struct lua_stream *o = self(L);
   if (await_end(L) == WAIT_TIMEOUT)
-    return push_fail(L, "read: timed out", "TIMEOUT");
+    return stream_push_timeout(L, self(L), "read: timed out");
   struct task *t = o->rt->current;
   if (o->s && o->reader) {
     await_begin(L);

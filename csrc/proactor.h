@@ -43,6 +43,7 @@ struct proactor_stats {
   uint64_t turns;
   uint64_t accepts_parked;  /* arrived while nobody waited: kept for the next */
   uint64_t accepts_dropped; /* closed with their listener */
+  uint64_t served_idle;     /* ended by serve's idle limit */
   uint64_t bytes_in, bytes_out;
   uint64_t enobufs; /* receives that found the pool empty */
 };

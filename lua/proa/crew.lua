@@ -14,7 +14,7 @@ local crew = {}
 local function join(task)
   local failed, raised = core.join(task)
   if failed then
-    core.say("failed", ("%s, which its call needed no more: %s"):format(
+    core.say_failed(("%s, which its call needed no more: %s"):format(
       task, tostring(raised)))
   end
 end

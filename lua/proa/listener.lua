@@ -152,7 +152,9 @@ local function handle_limited(member, conn)
   local _ <close> = setmetatable({ room = service.room, turn = member.turn },
     place)
   if member.turn then member.turn:await() end
-  if service.idle then conn:timeout { idle = service.idle } end
+  if service.idle then
+    return core.handle_served(conn, service.handler, service.idle)
+  end
   service.handler(conn)
 end
 
@@ -163,7 +165,8 @@ local function handle(member)
   local conn <close> = core.served(member.stream)
   if member.service.room then return handle_limited(member, conn) end
   if member.service.idle then
-    conn:timeout { idle = member.service.idle }
+    return core.handle_served(conn, member.service.handler,
+      member.service.idle)
   end
   member.service.handler(conn)
 end

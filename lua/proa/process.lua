@@ -167,10 +167,14 @@ local function failure(options, argv, step, message, code)
   local where = in_cwd and (" (in %s)"):format(options.cwd) or ""
   if step == "cwd" then message = "cwd " .. options.cwd .. ": " .. message end
   if texts[step] then message = texts[step] .. ": " .. message end
-  local text = ("spawn %s%s: %s"):format(options.shell or argv[1], where, message)
-  return nil, text:gsub("%c", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end), code
+  local name = run.what(options)
+  if step == "exec" and code == "ENOENT" and not options.shell
+    and #argv == 1 and argv[1]:find " " then
+    message = ("%s (one word; for a command line: shell = \"%s\")"):format(
+      message, name)
+  end
+  return nil, ("spawn %s%s: %s"):format(name, run.escaped(where),
+    run.escaped(message)), code
 end
 
 local GRACE = 5 -- seconds

@@ -10,9 +10,25 @@ local misuse = require "proa.misuse"
 local run = {}
 
 local GRACE = 5
+local SCRIPT = 60 -- bytes of one in a message
 local MAX = 64 * 1024 * 1024 -- bytes of each pipe
 
 run.known = { input = true, max = true, timeout = true }
+
+--- On one line, with nothing in it that a terminal obeys.
+function run.escaped(text)
+  return (text:gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
+--- What was to be run, for a message: of a long script its begin.
+function run.what(options)
+  if not options.shell then return run.escaped(tostring(options[1])) end
+  local script = options.shell:match "^%s*(.-)%s*$"
+  if #script > SCRIPT then
+    script = script:sub(1, (utf8.offset(script, 0, SCRIPT + 1)) - 1) .. "..."
+  end
+  return run.escaped(script)
+end
 
 local function check(options)
   local input, max, timeout = options.input, options.max, options.timeout
@@ -155,8 +171,7 @@ function run.run(options, spawn)
     result, message, code = follow(p, options, call)
   end
   if result then return fill(call, result) end
-  local what = options.shell or options[1]
-  return nil, ("run %s: %s"):format(what, message), code, fill(call, {})
+  return nil, ("run %s: %s"):format(run.what(options), message), code, fill(call, {})
 end
 
 return run

@@ -39,7 +39,8 @@ function listener:serve(handler, options) end
 ---@field max? integer handlers at once; the next client is accepted when one
 ---  has ended, the kernel's backlog holds the others. Default: no limit
 ---@field idle? number seconds: `conn:timeout{idle=}` of each connection. Default:
----  no limit
+---  no limit. A handler that it ends (`lines` raises, or an `assert`) is not
+---  reported but counted (`proa.stats().served_idle`) and logged for debugging
 
 --- Where it listens, as `connect` takes it: the port that ":0" was given.
 ---@return string? address

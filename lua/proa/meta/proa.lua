@@ -210,6 +210,7 @@ function proa.info() end
 ---@field enters integer system calls made to submit or wait
 ---@field accepts_parked integer clients that came while nobody waited
 ---@field accepts_dropped integer clients closed with their listener
+---@field served_idle integer connections that `serve`'s idle limit ended
 ---@field parked integer clients that wait in listeners, now
 ---@field bytes_in integer received by streams
 ---@field bytes_out integer sent by streams
