@@ -242,16 +242,20 @@ deps-test:
 run: deps-build
 	@$(MAKE) all
 	@echo
-	@echo 'The echo server starts on $(ADDRESS); Ctrl-C drains and ends it.'
-	@echo 'Talk to it from another terminal, in this directory:'
-	@if command -v nc >/dev/null; then \
-	  echo '    nc $(subst :, ,$(ADDRESS))'; \
-	else \
-	  echo '    eval "$$(make -s env)"'; \
-	  echo '    $(LUA) examples/echo_client.lua $(ADDRESS)'; \
-	fi
-	@echo
-	@$(in_env) exec $(LUA) examples/echo_server.lua $(ADDRESS)
+	@$(in_env) $(LUA) examples/echo_server.lua $(ADDRESS) | { \
+	  trap '' INT; \
+	  IFS= read -r said || exit 1; \
+	  address=$${said#listening on }; \
+	  echo "The echo server is $$said; Ctrl-C drains and ends it."; \
+	  echo 'Talk to it from another terminal, in this directory:'; \
+	  case $$address in unix:*) nc= ;; *) nc=$$(command -v nc) ;; esac; \
+	  if [ "$$nc" ]; then \
+	    echo "    nc $${address%:*} $${address##*:}"; \
+	  else \
+	    echo '    eval "$$(make -s env)"'; \
+	    echo "    $(LUA) examples/echo_client.lua $$address"; \
+	  fi; \
+	  echo; cat; }
 
 ## test          C tests, then every spec on each driver
 ###               DRIVER=uring|poll|sim  FILTER=pattern  SEED=n  LIMIT=seconds

@@ -33,6 +33,15 @@ local LINE_MAX = 1000 -- bytes
 
 local address = arg[1] or "127.0.0.1:7000"
 if address:match("^%d+$") then address = "127.0.0.1:" .. address end
+if not (address:find "^unix:." or address:find ":%w+$") or #arg > 1 then
+  io.stderr:write "usage: chat.lua [ADDRESS]\n"
+  os.exit(2, true)
+end
+local listener, message = proa.net.listen(address)
+if not listener then
+  io.stderr:write(message, "\n")
+  os.exit(1, true)
+end
 io.stdout:setvbuf "line"
 
 local names = {} -- of the streams of all who are here
@@ -92,7 +101,6 @@ local function chat(conn)
 end
 
 proa.run(function()
-  local listener = assert(proa.net.listen(address))
   print("listening on " .. listener:address())
   local server = proa.spawn(proa.run, listener.serve, listener, chat)
 

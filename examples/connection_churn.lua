@@ -25,6 +25,11 @@ local ROUNDS = 10
 
 local total = tonumber(arg[1] or 20000)
 local concurrency = tonumber(arg[2] or 50)
+if not (total and concurrency and total >= 1 and concurrency >= 1)
+  or #arg > 2 then
+  io.stderr:write "usage: connection_churn.lua [N] [CONCURRENCY]\n"
+  os.exit(2, true)
+end
 
 local function serve_one(conn)
   conn:write("you said: ", conn:read "l", "\n")

@@ -18,7 +18,7 @@ local proa = require "proa"
 local fs = proa.fs
 
 local from, to, limit = arg[1], arg[2], tonumber(arg[3] or 16)
-if not (to and limit) then
+if not (to and limit and limit >= 1) or #arg > 3 then
   io.stderr:write "usage: copy_tree.lua FROM TO [LIMIT]\n"
   os.exit(2, true)
 end

@@ -17,6 +17,10 @@ local proa = require "proa"
 local address = arg[1] or "127.0.0.1:7000"
 local text = arg[2] or "hello from proa"
 if address:match("^%d+$") then address = "127.0.0.1:" .. address end
+if not (address:find "^unix:." or address:find ":%w+$") or #arg > 2 then
+  io.stderr:write "usage: echo_client.lua [ADDRESS] [TEXT]\n"
+  os.exit(2, true)
+end
 
 -- In the main chunk one may await as well, without a run around it.
 local conn, message = proa.net.connect(address, { timeout = 5 })

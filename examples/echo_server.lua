@@ -19,6 +19,15 @@ local GRACE = 2 -- seconds
 
 local address = arg[1] or "127.0.0.1:7000"
 if address:match("^%d+$") then address = "127.0.0.1:" .. address end
+if not (address:find "^unix:." or address:find ":%w+$") or #arg > 1 then
+  io.stderr:write "usage: echo_server.lua [ADDRESS]\n"
+  os.exit(2, true)
+end
+local listener, message = proa.net.listen(address)
+if not listener then
+  io.stderr:write(message, "\n")
+  os.exit(1, true)
+end
 
 local served = 0
 
@@ -28,7 +37,6 @@ local function echo(conn)
 end
 
 proa.run(function()
-  local listener = assert(proa.net.listen(address))
   print("listening on " .. listener:address())
   io.flush()
 

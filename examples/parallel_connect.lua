@@ -21,7 +21,13 @@ local proa = require "proa"
 local AT_ONCE = 50
 local TIMEOUT = 3 -- seconds
 
-if #arg == 0 then
+local function are_addresses(list)
+  for _, text in ipairs(list) do
+    if not (text:find "^unix:." or text:find ":%w+$") then return false end
+  end
+  return #list > 0
+end
+if not are_addresses(arg) then
   io.stderr:write "usage: parallel_connect.lua HOST:PORT...\n"
   os.exit(2, true)
 end

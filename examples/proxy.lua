@@ -25,9 +25,18 @@ local CONNECT, GRACE = 5, 2 -- seconds
 
 local address, target_address = arg[1], arg[2]
 local idle = tonumber(arg[3] or 300)
-if not (target_address and idle) then
+local function is_address(text)
+  return text and (text:find "^unix:." or text:find ":%w+$")
+end
+if not (is_address(address) and is_address(target_address) and idle
+  and idle > 0) or #arg > 3 then
   io.stderr:write "usage: proxy.lua LISTEN TARGET [IDLE]\n"
   os.exit(2, true)
+end
+local listener, refused = proa.net.listen(address)
+if not listener then
+  io.stderr:write(refused, "\n")
+  os.exit(1, true)
 end
 io.stdout:setvbuf "line"
 
@@ -67,7 +76,6 @@ local function proxy(client)
 end
 
 proa.run(function()
-  local listener = assert(proa.net.listen(address))
   print("listening on " .. listener:address())
 
   -- A run inside a task ends when all that it started has ended: here the

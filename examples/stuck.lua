@@ -25,14 +25,14 @@
 --   	[C]: in method 'lock'
 --   	examples/stuck.lua:54: in function <examples/stuck.lua:51>
 --   	spawned at examples/stuck.lua:57 by task #1
---   	which was spawned at examples/stuck.lua:104 by the main chunk
+--   	which was spawned at examples/stuck.lua:107 by the main chunk
 --
 --   task #3 "to the left" (examples/stuck.lua:58) waits: lock held by task #2
 --   stack traceback:
 --   	[C]: in method 'lock'
 --   	examples/stuck.lua:54: in function <examples/stuck.lua:51>
 --   	spawned at examples/stuck.lua:58 by task #1
---   	which was spawned at examples/stuck.lua:104 by the main chunk
+--   	which was spawned at examples/stuck.lua:107 by the main chunk
 -- SPDX-License-Identifier: MIT
 
 local proa = require "proa"
@@ -98,7 +98,10 @@ function stuck.hog()
 end
 
 local run = stuck[arg[1]]
-if not run then error("which? deadlock, leak, hog or connect", 0) end
+if not run or #arg > 1 then
+  io.stderr:write "usage: stuck.lua deadlock|leak|hog|connect\n"
+  os.exit(2, true)
+end
 
 proa.setup { dump_signal = "QUIT" }
 local ok, message = pcall(proa.run, run)

@@ -21,7 +21,7 @@ local proa = require "proa"
 local fs = proa.fs
 
 local path, count = arg[1], tonumber(arg[2] or 0)
-if not (path and count) then
+if not (path and count and count >= 0) or #arg > 2 then
   io.stderr:write "usage: tail.lua FILE [LINES]\n"
   os.exit(2, true)
 end

@@ -48,14 +48,24 @@ local function both()
   print("nobody there: " .. tostring(message))
 end
 
+local function is_address(text)
+  return text and text:find ":%w+$"
+end
+local mode, address = arg[1], arg[2]
+if mode and not (mode == "server" and (not address or is_address(address))
+  or mode == "client" and is_address(address)) then
+  io.stderr:write "usage: udp_echo.lua [server [ADDRESS] | client ADDRESS [TEXT]...]\n"
+  os.exit(2, true)
+end
+
 proa.run(function()
-  if arg[1] == "server" then
-    local socket = assert(proa.net.udp { bind = arg[2] or "127.0.0.1:7007" })
+  if mode == "server" then
+    local socket = assert(proa.net.udp { bind = address or "127.0.0.1:7007" })
     print("listening on " .. socket:address())
     serve(socket)
-  elseif arg[1] == "client" then
+  elseif mode == "client" then
     local texts = #arg > 2 and table.move(arg, 3, #arg, 1, {}) or { "hello" }
-    local ok, message = ask(arg[2], texts)
+    local ok, message = ask(address, texts)
     if not ok then print(message) end
   else
     both()

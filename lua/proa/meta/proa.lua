@@ -34,6 +34,10 @@ local proa = {}
 --- it is a scope: the same for what `fn` spawns, and `fn` runs in that task.
 --- Without a function, in the
 --- main chunk: wait for the tasks that the main chunk has spawned.
+--- Ctrl-C raises "interrupted!" here, and cancels what run waits for: `fn` and
+--- its tasks, and of `run()` all that the main chunk has spawned. In the
+--- interactive interpreter they are gone, then, and others are not; to keep
+--- them, wait for something else (`proa.sleep`, `task:await()`).
 ---@param fn? fun(...): ... without it: wait for what was spawned
 ---@param ... any its arguments
 ---@return any ... fn's results; nothing after `stop`; nil, message, "CANCELLED"
