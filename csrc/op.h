@@ -85,6 +85,7 @@ enum op_flag {
   OP_LAST = 1 << 6,      /* runs when no other op uses its handle; ends it */
   OP_FILLS = 1 << 7,     /* writes to io.ptr */
   OP_EMPTIES = 1 << 8,   /* reads from io.ptr, or from the parts of arg.msg */
+  OP_FILE = 1 << 10,     /* gives a file's descriptor: closing it may block */
   OP_PARTS = 1 << 9, /* its bytes are arg.msg's parts, where io.ptr is NULL */
 };
 

@@ -214,9 +214,20 @@ void proactor_cancel(struct proactor *p, struct op *op) {
   }
 }
 
+/* A file is not closed on the loop's thread, where that could wait for a disk.
+ * false: it must be, after all. */
+static bool close_file(struct proactor *p, const struct op *op, int fd) {
+  struct handle *h;
+  if (!(op->class->flags & OP_FILE) || fd < 0 || p->closing) return false;
+  if (handle_open(p, fd, true, &h) < 0) return false;
+  handle_close(p, h, NULL, NULL);
+  return true;
+}
+
 void proactor_discard(struct proactor *p, struct op *op,
                       const struct op_result *r) {
   if (r->flags & RESULT_BUFFER) pool_give(&p->driver->pool, r->bid);
+  if (close_file(p, op, r->res)) return;
   if (op->class->dispose) op->class->dispose(op, r->res, p->driver->sys);
 }
 
