@@ -138,6 +138,7 @@ static void came(struct udp *u, struct message *m) {
   message_from(m, &d->from);
   d->len = m->len;
   d->full = m->full;
+  d->cut = m->control_cut && u->wants_fds; /* asked for when it was under way */
   memcpy(d->bytes, m->bytes, m->len);
   enqueue(u, d);
 }
