@@ -194,8 +194,9 @@ describe("a generator in a task", function()
   end)
 
   it("is refused to other tasks while it awaits, and unharmed", function()
+    local gate = proa.future()
     local co = coroutine.create(function()
-      proa.sleep(0.005)
+      gate:await()
       return "whole"
     end)
     local owner = proa.spawn(function() return coroutine.resume(co) end)
@@ -205,6 +206,7 @@ describe("a generator in a task", function()
     assert.match("^cannot resume a coroutine that awaits in task #%d+", message)
     assert.match("cannot close a coroutine that awaits in task #%d+",
       helper.error_of(coroutine.close, co))
+    gate:set()
     assert.same({ true, "whole" }, { owner:await() })
   end)
 
@@ -233,11 +235,13 @@ describe("a generator in a task", function()
   end)
 
   it("raises the same through a wrap, with the place", function()
-    local gen = coroutine.wrap(function() proa.sleep(0.005) end)
+    local gate = proa.future()
+    local gen = coroutine.wrap(function() gate:await() end)
     local owner = proa.spawn(gen)
     helper.turns()
     assert.match("coroutine_spec.lua:%d+: cannot resume a coroutine that awaits",
       helper.error_of(function() gen() end))
+    gate:set()
     owner:await()
   end)
 

@@ -225,7 +225,11 @@ describe("README.md:", function()
     number = number + 1
     helper.it_main(("program %d prints what it says"):format(number), function()
       local expected = readme:match("^\n<!%-%- prints %-%->\n```\n(.-)```", rest)
-      local output, status = helper.lua(code)
+      local output, status
+      for _ = 1, 5 do -- a machine may stand still for longer than it waits
+        output, status = helper.lua(code)
+        if output == expected then break end
+      end
       assert.equal(expected, output)
       assert.equal(0, status)
     end)

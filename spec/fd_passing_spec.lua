@@ -286,7 +286,7 @@ describe("passing descriptors", function()
     assert.is_true(pid > 0)
     assert.equal("of the parent", answer)
     assert.equal("here\n\n", child:await().stdout)
-  end, { limit = 20 })
+  end)
 end)
 
 --- A pair of connected Unix sockets of datagrams.

@@ -3,7 +3,7 @@
 --   helper.it(name, fn, { limit = seconds }?)       fn runs in a task
 --   helper.it_main(name, fn, { limit = seconds }?)  fn runs in the main chunk
 --
--- Either has a deadline (10 s) and ends drained: no op in flight, no buffer
+-- Either has a deadline (30 s) and ends drained: no op in flight, no buffer
 -- taken or lent, no task, handle or deadline left, the same descriptors as
 -- before. It also knows the driver, gives each test a directory of its own,
 -- and runs Lua programs in processes of their own. Everything is per test, so
@@ -81,10 +81,10 @@ function helper.interpreter()
   return arg and first < 0 and arg[first] or "lua5.4"
 end
 
---- Run a shell command; blocks, 20 s at most; then the status is 124.
+--- Run a shell command; blocks, 60 s at most; then the status is 124.
 ---@return string output stdout and stderr, integer status as the shell's $?
 function helper.shell(command, limit)
-  local limited = ("timeout -k 2 %d sh -c %s"):format(limit or 20,
+  local limited = ("timeout -k 2 %d sh -c %s"):format(limit or 60,
     quote(command))
   local pipe = assert(io.popen(limited .. " 2>&1 </dev/null"))
   local output = pipe:read "a"
@@ -223,7 +223,7 @@ end
 
 --- A test whose function runs in a task, inside proa.run.
 function helper.it(name, fn, options)
-  local limit = options and options.limit or 10
+  local limit = options and options.limit or 30
   return test(name, function()
     local _, message, code = proa.run(body, fn, limit)
     if code == "CANCELLED" then error(message, 0) end
@@ -232,7 +232,7 @@ end
 
 --- A test whose function runs in the main chunk.
 function helper.it_main(name, fn, options)
-  local limit = options and options.limit or 10
+  local limit = options and options.limit or 30
   return test(name, function() body(fn, limit) end)
 end
 

@@ -30,7 +30,7 @@ describe("SIGINT", function()
     assert.equal(1, status, output)
     assert.match("interrupted!", output)
     assert.match("stack traceback:.*program.lua", output)
-  end, { limit = 20 })
+  end)
 
   it("ends a busy loop in a task", function()
     local output, status = program [[
