@@ -62,7 +62,12 @@ static int raise_here(lua_State *L, struct runtime *rt, const struct call *c) {
   return lua_error(L);
 }
 
+/* A lack of memory is nobody's mistake: as Lua's own, it has no position. */
 int raise_text(lua_State *L, const char *format, ...) {
+  if (strcmp(format, NO_MEMORY) == 0) {
+    lua_pushliteral(L, NO_MEMORY);
+    return lua_error(L);
+  }
   struct runtime *rt = rt_find(L);
   struct call c;
   va_list args;
