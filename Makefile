@@ -58,7 +58,7 @@ LIBFLAG ?= -shared
 link_so = $(compile) $(LIBFLAG) $(LDFLAGS) -Wl,-z,nodelete
 # LIBURING_INCDIR and LIBURING_LIBDIR: one that is not where compilers look
 libs = $(addprefix -L,$(LIBURING_LIBDIR)) $(addprefix -Wl$(comma)-rpath=,\
-  $(filter-out /lib% /usr/lib%,$(LIBURING_LIBDIR))) -luring -lpthread
+  $(filter-out /lib% /usr/lib%,$(LIBURING_LIBDIR))) -luring -lpthread -lrt
 
 # of a part: its Nth field; of parts: their names, and those that can be built
 field = $(word $(1),$(subst :, ,$(2)))

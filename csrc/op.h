@@ -87,7 +87,15 @@ enum op_flag {
   OP_EMPTIES = 1 << 8,   /* reads from io.ptr, or from the parts of arg.msg */
   OP_FILE = 1 << 10,     /* gives a file's descriptor: closing it may block */
   OP_PARTS = 1 << 9, /* its bytes are arg.msg's parts, where io.ptr is NULL */
+  OP_PATIENT = 1 << 11, /* on a worker it may wait for long: beside the others,
+                           and not instead of one */
+  OP_DEAF = 1 << 12,    /* on a worker it is never interrupted */
 };
+_Static_assert(OP_MULTISHOT + OP_BLOCKING + OP_WORKER + OP_SELECT + OP_INLINE +
+                       OP_TIMER + OP_LAST + OP_FILLS + OP_EMPTIES + OP_PARTS +
+                       OP_FILE + OP_PATIENT + OP_DEAF ==
+                   (1 << 13) - 1,
+               "each has a bit of its own");
 
 #define OP_AGAIN INT32_MIN       /* finish: submit once more */
 #define OP_LATER (INT32_MIN + 1) /* perform: nothing tells when; try soon */

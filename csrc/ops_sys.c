@@ -103,7 +103,7 @@ const struct op_class op_resolve = {
     .name = "resolve",
     .args = {ARG_HOST},
     .value = VALUE_LIST,
-    .flags = OP_WORKER | OP_BLOCKING,
+    .flags = OP_WORKER | OP_BLOCKING | OP_DEAF,
     .perform = resolve_perform,
 };
 
@@ -129,7 +129,7 @@ const struct op_class op_name = {
     .name = "name",
     .args = {ARG_ADDRESS},
     .value = VALUE_TEXT,
-    .flags = OP_WORKER | OP_BLOCKING,
+    .flags = OP_WORKER | OP_BLOCKING | OP_DEAF,
     .perform = name_perform,
 };
 

@@ -128,7 +128,10 @@ local signal = {}
 
 --- Wait for one of some signals. From the first call on they no longer have
 --- their default effect on the process; one that comes while nobody waits is
---- kept for the next call.
+--- kept for the next call. One is proa's own, to call its threads back: the
+--- highest real-time signal below SIGRTMAX (64) that had its default effect when
+--- the first of them began, 63 as a rule. Taken by others it serves them, and
+--- what waits in a thread is left alone.
 ---@param ... string|integer|{ timeout: number? } "TERM", "SIGTERM", 15 ...; at
 ---  last a limit in seconds. Not KILL and STOP, nor what faults raise
 ---@return string|integer|nil name the one that came, as it was written here
