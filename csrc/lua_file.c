@@ -9,8 +9,10 @@
  * SPDX-License-Identifier: MIT */
 #include "lua_file.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lua_buffer.h"
 #include "lua_fd.h"
@@ -397,12 +399,25 @@ int file_object_open(struct lua_stream *o, struct proactor *p, struct handle *h,
   return -ENOMEM;
 }
 
-/* file(fd object, path, append, direct) -> a file that owns the descriptor */
+bool is_fifo_to_read(const struct proactor *p, const struct handle *h) {
+  struct stat st;
+  return h->kind == HANDLE_PIPE && p->driver->class != &driver_sim &&
+         fstat(h->fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+         (fcntl(h->fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
+/* file(fd object, path, append, direct, choosy) -> a file that owns the
+ * descriptor; false, when choosy: it is a FIFO's, whose writer is to come */
 static int l_file(lua_State *L) {
   struct proactor *p = rt_proactor(L);
+  bool choosy = lua_toboolean(L, 5);
   lua_settop(L, 4);
   struct lua_stream *o = stream_push_empty(L, FILE_CLASS); /* may collect */
   struct handle *h = check_fd(L, p, 1)->handle;
+  if (choosy && is_fifo_to_read(p, h)) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
   struct file_options with = {.path = luaL_checkstring(L, 2),
                               .append = lua_toboolean(L, 3),
                               .direct = lua_toboolean(L, 4)};

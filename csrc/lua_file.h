@@ -18,6 +18,10 @@ struct lua_stream *push_file_object(lua_State *L);
 int file_object_open(struct lua_stream *o, struct proactor *p, struct handle *h,
                      const struct file_options *with);
 
+/* Was a FIFO opened to be read alone, perhaps without a writer? Not in the
+ * simulation: what reads it waits for one there. */
+bool is_fifo_to_read(const struct proactor *p, const struct handle *h);
+
 /* Push a table of what the kernel tells of a file. Returns 1. */
 int push_stat(lua_State *L, const struct statx *s);
 /* Push a list of names and types, one after the other, of directory entries

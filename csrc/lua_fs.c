@@ -100,6 +100,13 @@ static int l_inotify(lua_State *L) {
   return push_new_fds(L, p, "watch", 1, &fd);
 }
 
+/* is_fifo_to_read(fd object) */
+static int l_is_fifo_to_read(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  lua_pushboolean(L, is_fifo_to_read(p, check_fd(L, p, 1)->handle));
+  return 1;
+}
+
 static void set_bits(lua_State *L) {
   static const struct {
     const char *name;
@@ -118,7 +125,9 @@ static void set_bits(lua_State *L) {
 }
 
 void open_fs(lua_State *L) {
-  static const luaL_Reg functions[] = {{"inotify", l_inotify}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"inotify", l_inotify},
+                                       {"is_fifo_to_read", l_is_fifo_to_read},
+                                       {NULL, NULL}};
   add_functions(L, functions);
   set_bits(L);
   lua_setfield(L, -2, "open_bits");

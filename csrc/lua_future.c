@@ -225,6 +225,21 @@ static int l_cancel(lua_State *L) {
   return 1;
 }
 
+/* give_up(future): of an op; nobody wants its result, whenever it comes */
+static int l_give_up(lua_State *L) {
+  struct future *f = check_future(L, 1);
+  if (!f->op || rt_gone(f->rt)) return 0;
+  if (f->state == FUTURE_PENDING) {
+    proactor_cancel(f->p, f->op);
+    future_detach(f);
+  } else {
+    discard(f);
+    f->op = NULL;
+    f->state = FUTURE_CANCELLED;
+  }
+  return 0;
+}
+
 /* -- as one of several -- */
 
 static bool future_ready(lua_State *L, int idx) {
@@ -309,7 +324,8 @@ void open_future(lua_State *L) {
                                      {"fail", l_fail},     {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__tostring", l_tostring}, {"__gc", future_gc}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"future", l_future}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"future", l_future}, {"give_up", l_give_up}, {NULL, NULL}};
   make_class(L, FUTURE_CLASS, methods, meta);
   select_register(L, FUTURE_CLASS, &selects_future);
   add_functions(L, functions);

@@ -42,12 +42,13 @@ extern const struct op_class op_copy_range; /* other to handle */
 extern const struct op_class op_sendfile;   /* other to handle, a socket */
 extern const struct op_class op_entries;    /* some of a directory */
 extern const struct op_class op_watch_add;  /* inotify: arg.file */
-extern const struct op_class op_open;       /* arg.file */
-extern const struct op_class op_stat;       /* flags: not through links */
-extern const struct op_class op_access;     /* flags: R_OK ... */
-extern const struct op_class op_mkdir;      /* arg.file.mode */
-extern const struct op_class op_unlink;     /* flags: a directory */
-extern const struct op_class op_rename;     /* flags: not over another */
+extern const struct op_class op_open;       /* arg.file; not a FIFO's end */
+extern const struct op_class op_open_waiting; /* the same, as open(2) does */
+extern const struct op_class op_stat;         /* flags: not through links */
+extern const struct op_class op_access;       /* flags: R_OK ... */
+extern const struct op_class op_mkdir;        /* arg.file.mode */
+extern const struct op_class op_unlink;       /* flags: a directory */
+extern const struct op_class op_rename;       /* flags: not over another */
 extern const struct op_class op_link;
 extern const struct op_class op_symlink; /* file.path: the target */
 extern const struct op_class op_readlink;

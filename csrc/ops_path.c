@@ -14,14 +14,63 @@
 
 #include "ops.h"
 
+/* -- open --
+ *
+ * open(2) of a FIFO waits for its other end, as long as that takes. op_open
+ * never does, as with O_NONBLOCK: there is an end to read at once, and ENXIO
+ * where nobody reads what is to be written. The kernel tries it so itself for
+ * what needs none of its threads; those are few, and so are the workers.
+ * op_open_waiting waits, on a worker beside those. */
+
+/* What is to be added to the flags: a FIFO to be read and written has both its
+ * ends, and what is made anew is none. */
+static int not_to_wait(const struct op *op) {
+  int flags = op->arg.file.flags;
+  bool alone = (flags & O_ACCMODE) != O_RDWR;
+  return alone && !(flags & (O_EXCL | O_PATH | O_DIRECTORY)) ? O_NONBLOCK : 0;
+}
+
+/* The flags are those that were asked for again. */
+static void opened(const struct op *op, int fd) {
+  fcntl(fd, F_SETFL, op->arg.file.flags);
+}
+
+/* Does the ring leave it to its threads, which wait? */
+static bool is_threaded(const struct op *op) {
+  return op->arg.file.flags & (O_CREAT | O_TRUNC);
+}
+
+/* io.flags is what this try adds, or REFUSED. */
+enum { REFUSED = -1 };
+
 static void open_prep(struct op *op, struct io_uring_sqe *sqe) {
+  bool add = is_threaded(op) && op->io.flags != REFUSED;
+  op->io.flags = add ? not_to_wait(op) : 0;
   io_uring_prep_openat(sqe, op_at_fd(op), op->arg.file.path,
-                       op->arg.file.flags | O_CLOEXEC, op->arg.file.mode);
+                       op->arg.file.flags | op->io.flags | O_CLOEXEC,
+                       op->arg.file.mode);
+}
+
+/* A file that others hold a lease on (fcntl(2)) says EAGAIN: that does not take
+ * for ever. */
+static int open_finish(struct op *op, int res) {
+  if (!op->io.flags) return res;
+  if (res >= 0) opened(op, res);
+  if (res != -EAGAIN) return res;
+  op->io.flags = REFUSED;
+  return OP_AGAIN;
+}
+
+static int open_with(const struct op *op, struct sys *sys, int more) {
+  return sys->class->open(sys, op_at_fd(op), op->arg.file.path,
+                          op->arg.file.flags | more, op->arg.file.mode);
 }
 
 static int open_perform(struct op *op, struct sys *sys) {
-  return sys->class->open(sys, op_at_fd(op), op->arg.file.path,
-                          op->arg.file.flags, op->arg.file.mode);
+  int more = not_to_wait(op), fd = open_with(op, sys, more);
+  if (!more || !op->on_worker) return fd; /* the simulation has no threads */
+  if (fd >= 0) opened(op, fd);
+  return fd == -EAGAIN ? open_with(op, sys, 0) : fd;
 }
 
 static void open_dispose(struct op *op, int res, struct sys *sys) {
@@ -36,6 +85,20 @@ const struct op_class op_open = {
     .flags = OP_BLOCKING | OP_FILE,
     .prep = open_prep,
     .perform = open_perform,
+    .finish = open_finish,
+    .dispose = open_dispose,
+};
+
+static int open_waiting_perform(struct op *op, struct sys *sys) {
+  return open_with(op, sys, 0);
+}
+
+const struct op_class op_open_waiting = {
+    .name = "open_waiting",
+    .args = {ARG_PATH, ARG_MODE, ARG_AT},
+    .value = VALUE_FD,
+    .flags = OP_BLOCKING | OP_WORKER | OP_PATIENT | OP_FILE,
+    .perform = open_waiting_perform,
     .dispose = open_dispose,
 };
 

@@ -2,7 +2,8 @@
  *
  * Decides between the real files and those of sim_fs.h: an open file tells by
  * its number, a path by the knob `files` or by the directory it begins at.
- * Nothing here waits: a FIFO is opened without its other end. Owns nothing.
+ * Nothing here waits: a FIFO to read is opened without its other end, one to
+ * write is tried. Owns nothing.
  *
  * SPDX-License-Identifier: MIT */
 #include <fcntl.h>

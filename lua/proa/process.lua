@@ -6,6 +6,7 @@
 
 local core = require "proa.core"
 local misuse = require "proa.misuse"
+local opening = require "proa.fs.opening"
 local run = require "proa.process_run"
 
 local process = {}
@@ -104,7 +105,7 @@ local words = { pipe = true, null = true, inherit = true }
 local path_modes = { stdin = "r", stdout = "w", stderr = "w" }
 
 local function open_path(key, path, mode, who)
-  local fd, message, code = core.call("open", path, mode or path_modes[key])
+  local fd, message, code = opening.descriptor(path, mode or path_modes[key])
   if fd then return fd end
   return nil, ("%s: %s: %s"):format(who, key, message), code
 end

@@ -119,7 +119,7 @@ TEST("a full real Unix listener is tried again until it has room") {
 }
 
 static struct op *open_op(const char *path, int flags) {
-  struct op *op = rig_op(&op_open, NULL, NULL, NULL);
+  struct op *op = rig_op(&op_open_waiting, NULL, NULL, NULL);
   op->arg.file.path = path;
   op->arg.file.flags = flags;
   return op;

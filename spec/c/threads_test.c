@@ -1,12 +1,17 @@
 /* threads_test.c - worker threads and wake-ups, for the race detector too.
  *
  * Many ops at once go to workers and come back, some are cancelled before they
- * begin, some outlive the loop that submitted them; other threads wake a loop
- * that waits, again and again. Run by `make tsan` under ThreadSanitizer.
+ * begin, some while they wait, some outlive the loop that submitted them; other
+ * threads wake a loop that waits, again and again. Run by `make tsan` under
+ * ThreadSanitizer.
  *
  * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -92,6 +97,88 @@ TEST("poll: a loop may end while its workers work") {
 
 TEST("uring: a loop may end while its workers work") {
   leave_work("uring");
+}
+
+/* -- opens that wait for the other end of a FIFO -- */
+
+struct fifo {
+  char dir[32], path[48];
+};
+
+static void fifo_make(struct fifo *f) {
+  strcpy(f->dir, "/tmp/proa_fifo_XXXXXX");
+  REQUIRE(mkdtemp(f->dir));
+  snprintf(f->path, sizeof f->path, "%s/fifo", f->dir);
+  REQUIRE(mkfifo(f->path, 0600) == 0);
+}
+
+static void fifo_remove(struct fifo *f) {
+  unlink(f->path);
+  rmdir(f->dir);
+}
+
+static struct op *open_waiting(struct rig *rig, const struct fifo *f) {
+  struct op *op = proactor_op(&rig->p, &op_open_waiting);
+  op->arg.file.path = op->memory = strdup(f->path);
+  op->arg.file.flags = O_WRONLY;
+  op->sink = sink;
+  op->owner = rig;
+  proactor_submit(&rig->p, op);
+  return op;
+}
+
+enum { OPENS = 100 }; /* more than may wait at once */
+
+/* Some before they begin, some as they do, some while they wait. */
+static void cancel_opens(const char *driver) {
+  struct fifo f;
+  struct op *ops[OPENS];
+  struct rig rig;
+  if (!rig_open(&rig, driver)) SKIP("this driver is refused here");
+  fifo_make(&f);
+  for (int i = 0; i < OPENS; i++) {
+    ops[i] = open_waiting(&rig, &f);
+    if (i % 4 == 0) resolve(&rig);
+    if (i % 3 == 0) proactor_cancel(&rig.p, ops[i]);
+  }
+  turns(&rig, OPENS / 4 + OPENS / 3); /* the names do not wait for the FIFO */
+  CHECK_INT(rig.ended, >=, OPENS / 4 + OPENS / 3);
+  for (int i = 0; i < OPENS; i++)
+    if (i % 3) proactor_cancel(&rig.p, ops[i]);
+  turns(&rig, OPENS + OPENS / 4);
+  CHECK_INT(rig.ended, ==, OPENS + OPENS / 4);
+  CHECK_INT(rig.cancelled, ==, OPENS);
+  CHECK_INT(rig.failed, ==, 0);
+  CHECK(proactor_close(&rig.p, NS_PER_S));
+  fifo_remove(&f);
+}
+
+TEST("poll: an open that waits ends when it is cancelled") {
+  cancel_opens("poll");
+}
+
+TEST("uring: an open that waits ends when it is cancelled") {
+  cancel_opens("uring");
+}
+
+static void leave_opens(const char *driver) {
+  struct fifo f;
+  struct rig rig;
+  if (!rig_open(&rig, driver)) SKIP("this driver is refused here");
+  fifo_make(&f);
+  for (int i = 0; i < OPENS; i++) open_waiting(&rig, &f);
+  proactor_turn(&rig.p, 0);
+  CHECK(proactor_close(&rig.p, 20 * NS_PER_S));
+  CHECK_INT(rig.cancelled, ==, OPENS);
+  fifo_remove(&f);
+}
+
+TEST("poll: a loop that ends calls back what waits") {
+  leave_opens("poll");
+}
+
+TEST("uring: a loop that ends calls back what waits") {
+  leave_opens("uring");
 }
 
 static void *wake_often(void *arg) {

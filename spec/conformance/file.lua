@@ -242,6 +242,40 @@ return {
     close = "it has no descriptor yet",
   },
 
+  open_waiting = {
+    success = function() -- the two ends of a FIFO wait for each other
+      local path = helper.temp "fifo"
+      helper.shell(("mkfifo '%s'"):format(path))
+      local writer = op.open_waiting(path, "w")
+      local r <close> = assert(op.open_waiting(path):await())
+      local w <close> = assert(writer:await())
+      assert.equal(5, op.write(w, "hello"):await())
+      local buffer = proa.buffer(5)
+      assert.equal(5, op.read(r, buffer):await())
+      assert.equal("hello", buffer:string())
+    end,
+    short = no_bytes,
+    eof = no_stream,
+    error = function()
+      kit.fails("ENOENT", op.open_waiting(helper.temp "nothing"))
+      helper.temp_file("file", "")
+      kit.fails("EEXIST", op.open_waiting(helper.temp "file", "wx"))
+    end,
+    before = function()
+      local path = helper.temp "fifo"
+      helper.shell(("mkfifo '%s'"):format(path))
+      kit.cancels(op.open_waiting(path, "w"))
+    end,
+    after = function()
+      local future = op.open_waiting(helper.temp_file("file", ""))
+      helper.wait_until(function() return future:poll() end)
+      assert.is_false(future:cancel())
+      local file <close> = assert(future:await())
+      assert.match("^proa.fd %d+", tostring(file))
+    end,
+    close = "it has no descriptor yet",
+  },
+
   fsync = {
     success = function()
       local file <close> = kit.file "hello"

@@ -54,12 +54,51 @@ function opening.bits_of_options(options)
   return found
 end
 
+-- Operations under way and a descriptor: closed, they are given up.
+local unsettled = { __close = function(self)
+  for _, future in ipairs(self) do core.give_up(future) end
+  if self.quick then self.quick:close() end
+end }
+
+--- Wait for the other end of a FIFO. `quick`: its end to read, which stays open
+-- meanwhile: a writer who sees it, writes and leaves is not lost, as there is
+-- something to read from then on, if only the end.
+local function wait_for_other_end(quick, path, flags, permissions)
+  local both <close> = setmetatable({ quick = quick,
+    core.op.open_waiting(path, flags, permissions),
+    quick and core.op.ready(quick, "r") }, unsettled)
+  local which, fd, message, code = core.choose(both)
+  if which == 2 and fd then
+    both.quick = nil
+    return quick
+  end
+  return fd, message and message:gsub("^open_waiting", "open", 1), code
+end
+
+--- The descriptor of what is opened as open(2) does: a FIFO with its other end,
+-- which the operation `open` does not wait for.
+function opening.descriptor(path, flags, permissions)
+  local fd, message, code = call("open", path, flags, permissions)
+  if code == "ENXIO" or fd and core.is_fifo_to_read(fd) then
+    return wait_for_other_end(fd, path, flags, permissions)
+  end
+  return fd, message, code
+end
+
 --- A file object of the bits of open(2).
 function opening.open(path, flags, permissions, label)
-  local fd <close>, message, code = call("open", path, flags | bits.noctty, permissions)
-  if not fd then return nil, message, code end
-  return core.file(fd, label or path, flags & bits.append ~= 0,
-    flags & bits.direct ~= 0)
+  flags, label = flags | bits.noctty, label or path
+  local append, direct = flags & bits.append ~= 0, flags & bits.direct ~= 0
+  local fd <close>, message, code = call("open", path, flags, permissions)
+  if fd then
+    local file, why, errno = core.file(fd, label, append, direct, true)
+    if file ~= false then return file, why, errno end
+  elseif code ~= "ENXIO" then
+    return nil, message, code
+  end
+  local met <close>, why, errno = wait_for_other_end(fd, path, flags, permissions)
+  if not met then return nil, why, errno end
+  return core.file(met, label, append, direct)
 end
 
 --- A new file under a name that its caller takes away again. Not given up

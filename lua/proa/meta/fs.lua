@@ -26,9 +26,12 @@ local fs = {}
 ---@field permissions? integer|string of a new one, before the umask; default 666
 ---@field follow? boolean false: ELOOP when the last name is a symbolic link
 
---- Open a file. A cancelled open leaves nothing open. A FIFO: on poll this waits
---- for its other end, and one of the worker threads with it, also after a limit;
---- on uring it does not wait, and for writing fails with ENXIO when nobody reads.
+--- Open a file. A cancelled open leaves nothing open. A FIFO waits for its other
+--- end, as open(2) does, and delays nothing else meanwhile: "r" for who writes,
+--- "w" and "a" for who reads, "r+" for nobody. 64 at most wait at once, in a thread
+--- each, more of them for their turn. (In the simulation "r" does not wait; what
+--- is read then does.) A device that open(2) would wait for, as for a carrier, is
+--- open at once.
 ---@param path string
 ---@param mode? string|proa.fs.open_options as io.open's: "r" (default), "w",
 ---  "a", "r+", "w+", "a+", "b" is ignored; "x" behind a "w" or "a": it must be new

@@ -123,7 +123,9 @@ function op.read(fd, buffer, i, j, offset) end
 ---@overload fun(fd: integer|proa.fd, bytes: string, offset: integer?): proa.future
 function op.write(fd, bytes, i, j, offset) end
 
---- Open a file. Result: an fd object.
+--- Open a file. Result: an fd object. The other end of a FIFO is not waited for:
+--- an end to read is there at once, ENXIO says that nobody reads what is to be
+--- written.
 ---@param path string
 ---@param mode? string|integer as io.open's; "x" behind it: it must be new, "d":
 ---  past the page cache; or the bits of open(2). Default "r"
@@ -131,6 +133,16 @@ function op.write(fd, bytes, i, j, offset) end
 ---@param at? integer|proa.fd directory that the path starts from
 ---@return proa.future
 function op.open(path, mode, permissions, at) end
+
+--- Open a file, waiting for the other end of a FIFO as long as it takes, on a
+--- thread that a signal calls back when it is cancelled. (An end to read does not
+--- wait in the simulation.) Result: an fd object.
+---@param path string
+---@param mode? string|integer as of open
+---@param permissions? integer of a new file, before the umask; default 438 (0666)
+---@param at? integer|proa.fd directory that the path starts from
+---@return proa.future
+function op.open_waiting(path, mode, permissions, at) end
 
 --- Wait until the file's bytes are on the disk. Result: true.
 ---@param fd integer|proa.fd
