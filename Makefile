@@ -307,6 +307,7 @@ fault-run: all spec-c $(fault_host)
 ## tsan          the race detector: worker threads, wake-ups
 ## fuzz          random scripts agree on every driver: SEED=n N=1000
 ## soak          churn on io_uring and epoll, loopback alone: MINUTES=10
+## blocking      strace: no call on the loop's thread could block; DRIVER=
 ## coverage      which lines of csrc/ the tests reach
 gc-stress: deps-test
 	@$(MAKE) DEBUG=1 tool-run TOOL=gc-stress
@@ -316,12 +317,12 @@ tsan: deps-test
 	@$(MAKE) DEBUG=1 TSAN=1 WERROR=0 tool-run TOOL=tsan
 coverage: deps-test
 	@$(MAKE) DEBUG=1 COVERAGE=1 WERROR=0 tool-run TOOL=coverage
-fuzz soak: deps-test
+fuzz soak blocking: deps-test
 	@$(MAKE) tool-run TOOL=$@
 tool-run: all spec-c $(if $(call yes,$(DEBUG)),$(fault_host))
 	@$(in_env) $(run_env) QUICK='$(QUICK)' N='$(N)' MINUTES='$(MINUTES)' \
 	  bash spec/run-tool $(TOOL)
-.PHONY: gc-stress valgrind tsan coverage fuzz soak tool-run
+.PHONY: gc-stress valgrind tsan coverage fuzz soak blocking tool-run
 
 ## bench         proa beside C and its peers (what is installed), in tables
 ###               KIND=echo,tasks  NAMES=proa-uring,luv  ROUNDS=3  SECONDS=1

@@ -197,7 +197,11 @@ local function traced(fn)
   return ok, err
 end
 
+-- Tools that slow everything down multiply every limit.
+local patience = tonumber(os.getenv "PROA_PATIENCE") or 1
+
 local function body(fn, limit)
+  limit = limit * patience
   local ok, err, code = proa.timeout(limit, traced, fn)
   if ok then return end
   if code == "TIMEOUT" then
