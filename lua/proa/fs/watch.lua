@@ -68,7 +68,10 @@ local function deliver(self)
   local records, at = self.records, 1
   while records[at] and known(self, records[at]) do
     local change = change_of(self, records[at])
-    if change then self.queue[#self.queue + 1] = change end
+    if change then
+      self.last = self.last + 1
+      self.queue[self.last] = change
+    end
     at = at + 1
   end
   self.records = table.move(records, at, #records, 1, {})
@@ -95,7 +98,9 @@ local function pop(self)
   if not change then return nil end
   self.queue[self.first] = nil
   self.first = self.first + 1
-  if not self.queue[self.first] then self.queue, self.first = {}, 1 end
+  if self.first > self.last then
+    self.queue, self.first, self.last = {}, 1, 0
+  end
   return change
 end
 
@@ -184,7 +189,7 @@ function class:__tostring()
   for _, path in pairs(self.paths) do paths[#paths + 1] = path end
   table.sort(paths)
   return ("proa.watch %s (%s)"):format(table.concat(paths, ", "),
-    self.fd and #self.queue - self.first + 1 .. " unread" or "closed")
+    self.fd and self.last - self.first + 1 .. " unread" or "closed")
 end
 
 --- `for change in watch do`: ends when it is closed, raises on errors.
@@ -205,8 +210,9 @@ function watch.watch(paths)
   for _, path in ipairs(paths) do args.path("watch", path) end
   local fd, message, code = core.inotify()
   if not fd then return nil, message, code end
-  local self = setmetatable({ fd = fd, paths = {}, queue = {}, first = 1,
-    records = {}, adds = 0, buffer = core.buffer(BYTES) }, class)
+  local self = setmetatable({ fd = fd, paths = {}, records = {}, adds = 0,
+    queue = {}, first = 1, last = 0, -- its changes, from first to last
+    buffer = core.buffer(BYTES) }, class)
   for _, path in ipairs(paths) do
     local ok
     ok, message, code = self:add(path)
