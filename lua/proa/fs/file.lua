@@ -335,11 +335,11 @@ end
 local stream_copy = core.stream_methods.copy_to
 
 --- What was read ahead, or put back, goes through the queues.
-local function copy_queued(from, to, progress, limit)
+local function copy_queued(from, to, progress, options)
   local n = math.min(core.unread_bytes(from), progress.max)
   if n == 0 then return true end
   local ok, message, code, done = stream_copy(from, to, { max = n,
-    timeout = limit })
+    timeout = options.timeout, idle = options.idle })
   progress.done = ok or done or 0
   return ok, message, code
 end
@@ -354,17 +354,14 @@ function file:copy_to(to, options)
   local idle = options.idle or shorter(core.idle_limit(self),
     core.idle_limit(to))
   if idle then step = patient(step, idle) end
-  local limit = options.timeout
-  local function copy()
-    local ok, message, code = copy_queued(self, to, progress)
-    if not ok then return nil, message, code end
-    return direct(self, to, step, most, progress)
-  end
-  local ok, message, code
-  if limit then
-    ok, message, code = core.timeout(limit, copy)
-  else
-    ok, message, code = copy()
+  local limit, started = options.timeout, core.now()
+  local ok, message, code = copy_queued(self, to, progress, options)
+  if ok and limit then
+    limit = math.max(0, started + limit - core.now())
+    ok, message, code = core.timeout(limit, direct, self, to, step, most,
+      progress)
+  elseif ok then
+    ok, message, code = direct(self, to, step, most, progress)
   end
   if ok then return progress.done end
   if code == "TIMEOUT" then message = "copy: timed out" end
