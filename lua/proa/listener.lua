@@ -73,9 +73,10 @@ local place = {
 
 -- -- crew: who serves a listener's clients at the moment --
 
--- { serving, n, list, room, idle }: calls of serve; handlers, those that wait
--- for their turn too; records { task, stream, over } of them and of some that
--- have ended, up to `room`; the future of who waits for the end of all.
+-- { serving, n, list, room, idle, aborted }: calls of serve; handlers, those
+-- that wait for their turn too; records { task, stream, over } of them and of
+-- some that have ended, up to `room`; the future of who waits for the end of
+-- all; nobody is served any more.
 local crews = setmetatable({}, { __mode = "k" })
 
 local function crew_of(self)
@@ -134,8 +135,10 @@ end
 
 --- Close, cancel all handlers and drop their connections.
 local function abort(self)
+  local crew = crew_of(self)
+  crew.aborted = true
   self:close()
-  for _, member in ipairs(crew_of(self).list) do
+  for _, member in ipairs(crew.list) do
     if not member.over then
       member.task:cancel()
       member.stream:abort()
@@ -152,6 +155,7 @@ local function handle_limited(member, conn)
   local _ <close> = setmetatable({ room = service.room, turn = member.turn },
     place)
   if member.turn then member.turn:await() end
+  if conn:closed() then return end -- abort was quicker
   if service.idle then
     return core.handle_served(conn, service.handler, service.idle)
   end
@@ -164,6 +168,7 @@ local function handle(member)
   local _ <close> = member
   local conn <close> = core.served(member.stream)
   if member.service.room then return handle_limited(member, conn) end
+  if conn:closed() then return end -- abort was quicker
   if member.service.idle then
     return core.handle_served(conn, member.service.handler,
       member.service.idle)
@@ -219,9 +224,13 @@ local function serve(self, handler, options)
     end
     local stream = accept_lasting(self, core.serve_next, room ~= nil)
     if not stream then return end
-    local member = crew_add(service, stream)
-    member.turn = room and enter(room)
-    member.task = core.spawn_handler(handle, member)
+    if crew.aborted then
+      stream:abort() -- it was accepted before that, and not taken yet
+    else
+      local member = crew_add(service, stream)
+      member.turn = room and enter(room)
+      member.task = core.spawn_handler(handle, member)
+    end
   end
 end
 
