@@ -104,7 +104,7 @@ describe("rm of a deep tree", function()
     local ok, message, code = rm(root, { recursive = true })
     assert.is_true(moved)
     assert.same({ nil, "ESTALE" }, { ok, code })
-    assert.equal("rm deep: it was moved meanwhile", message)
+    assert.matches("^rm /.*/deep/deep: it was moved meanwhile$", message)
     assert.is_true(count(other) >= all)
   end)
 

@@ -18,6 +18,7 @@ local function open_directory(path, at)
 end
 
 local KEPT = 16 -- descriptors of the innermost directories
+local SHOWN = 1024 -- bytes of a directory's path in a message
 local TRIES = 3 -- where others put new files into what is being removed
 
 local function identity(fd)
@@ -116,14 +117,29 @@ local function close_all(levels)
   end
 end
 
+--- Where that was, for a message: ops name only the last part.
+local function whole_name(levels, message)
+  local parts = {}
+  for i, level in ipairs(levels) do parts[i] = level.name end
+  if #parts == 0 then return message end
+  local path = table.concat(parts, "/"):gsub("//+", "/"):gsub("/$", "")
+  if #path > SHOWN then path = path:sub(1, SHOWN) .. "..." end
+  local verb, name = message:match "^(%l+) ()"
+  if name then return ("%s %s/%s"):format(verb, path, message:sub(name)) end
+  return (message:gsub("^%l+", "%0 " .. path:gsub("%%", "%%%%")))
+end
+
 local function remove_tree(path)
   local levels <close> = setmetatable({}, { __close = close_all })
   local ok, message, code = enter(levels, path)
   while ok and #levels > 0 do ok, message, code = remove_next(levels) end
-  return ok, message, code
+  return ok, ok or whole_name(levels, message), code
 end
 
 local function remove_path(path, recursive, force)
+  if recursive and ("/" .. path):find "/%.%.?/*$" then
+    return nil, ("rm %s: invalid argument"):format(path), "EINVAL"
+  end
   local ok, message, code = call("unlink", path)
   if code == "EISDIR" or code == "EPERM" then
     if recursive then

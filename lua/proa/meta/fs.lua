@@ -232,7 +232,8 @@ function fs.mkdir(path, options) end
 ---@param options? proa.fs.rm_options
 ---@return boolean? true
 ---@return string? message
----@return string? code ENOTEMPTY; ESTALE: somebody moved a directory that it is
+---@return string? code ENOTEMPTY; EINVAL: recursive, of a name that ends in "."
+---  or ".."; ESTALE: somebody moved a directory that it is
 ---  in
 function fs.rm(path, options) end
 
