@@ -142,15 +142,20 @@ static int l_peer(lua_State *L) {
   return push_name(L, true);
 }
 
-/* bind(address[, reuse]) -> the fd; reuse: SO_REUSEADDR */
+static int share(struct sys *sys, int fd, int option) {
+  int on = 1;
+  return sys->class->setopt(sys, fd, SOL_SOCKET, option, &on, sizeof on);
+}
+
+/* bind(address[, reuse[, reuse_port]]) -> the fd; SO_REUSEADDR, SO_REUSEPORT */
 static int l_bind(lua_State *L) {
   struct lua_fd *o = check_open(L);
   struct sys *sys = proactor_sys(o->p);
   struct address a;
-  int fd = o->handle->fd, on = 1, r = 0;
+  int fd = o->handle->fd, r = 0;
   check_address(L, 2, ADDRESS_LISTEN, &a);
-  if (lua_toboolean(L, 3))
-    r = sys->class->setopt(sys, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (lua_toboolean(L, 3)) r = share(sys, fd, SO_REUSEADDR);
+  if (r >= 0 && lua_toboolean(L, 4)) r = share(sys, fd, SO_REUSEPORT);
   if (r >= 0) r = sys->class->bind(sys, fd, &a.at.any, a.len);
   if (r < 0)
     return push_errno(L, lua_pushfstring(L, "bind %s", lua_tostring(L, 2)), r);

@@ -1,6 +1,7 @@
 --- net_spec.lua: addresses, connecting, names.
 -- SPDX-License-Identifier: MIT
 
+local core = require "proa.core"
 local helper = require "spec.helper"
 local proa = require "proa"
 
@@ -300,6 +301,14 @@ describe("the name of an address", function()
       assert.is_string(name or message)
       if not name then assert.is_string(code) end
     end
+  end)
+
+  it("is not waited for any longer than the limit", function()
+    local own = core.op.name
+    local _ <close> = proa.defer(function() core.op.name = own end)
+    function core.op.name() return core.future() end
+    assert.same({ nil, "name 127.0.0.1:0: timed out", "TIMEOUT" },
+      { net.name("127.0.0.1", { timeout = 0 }) })
   end)
 
   it("raises for what is none", function()

@@ -258,7 +258,9 @@ function net.name(address, options)
   if not parsed("name", address) or address:find "^unix:" then
     misuse("name: '%s' is no address of IPv4 or IPv6", address)
   end
-  return core.op.name(address):await(options.timeout)
+  local name, message, code = core.op.name(address):await(options.timeout)
+  if code == "TIMEOUT" then message = ("name %s: timed out"):format(address) end
+  return name, message, code
 end
 
 return net

@@ -67,10 +67,11 @@ function fd:close() end
 --- Give a socket an address, before it listens, connects or receives.
 ---@param address string
 ---@param reuse? boolean set SO_REUSEADDR before
+---@param reuse_port? boolean set SO_REUSEPORT before
 ---@return proa.fd? itself
 ---@return string? message
 ---@return string? code EADDRINUSE, EACCES, EINVAL: it has one
-function fd:bind(address, reuse) end
+function fd:bind(address, reuse, reuse_port) end
 
 ---@return string? address of this end
 ---@return string? message

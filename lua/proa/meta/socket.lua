@@ -179,8 +179,8 @@ function tcp:attach(conn) end
 ---@return string? message
 function tcp:connect(host, port) end
 
---- Bind: to become a server with listen, or a client with connect. The option
---- reuseaddr is to be set before.
+--- Bind: to become a server with listen, or a client with connect. The options
+--- reuseaddr and reuseport are to be set before.
 ---@param host string "*": every interface
 ---@param port integer|string
 ---@return 1? done

@@ -13,12 +13,14 @@ local dial = {}
 -- closed when this fails.
 ---@return proa.socket.dial|nil, string? text
 function dial.begin(host, port, family, bound)
+  local _ <close> = core.defer(function() if bound then bound:close() end end)
   local list, message, code = net.resolve(host == "*" and "127.0.0.1" or host,
     port, { family = family })
+  if not list then return common.failure(message, code) end
   local fd = bound
-  if list and not fd then fd, message, code = core.fd.socket(list[1]) end
-  if bound and not list then bound:close() end
-  if not fd or not list then return common.failure(message, code) end
+  if not fd then fd, message, code = core.fd.socket(list[1]) end
+  if not fd then return common.failure(message, code) end
+  bound = nil
   return { fd = fd, future = core.op.connect(fd, list[1]) }
 end
 

@@ -146,7 +146,10 @@ end
 function tcp:bind_to(address)
   local fd, message, code = core.fd.socket(address)
   local ok
-  if fd then ok, message, code = fd:bind(address, option_of(self, "reuseaddr")) end
+  if fd then
+    ok, message, code = fd:bind(address, option_of(self, "reuseaddr"),
+      option_of(self, "reuseport"))
+  end
   if ok then
     self.bound = fd
     return 1

@@ -179,6 +179,10 @@ end
 
 function udp:setoption(name, value)
   local verb = common.memberships[name]
+  if verb and not (type(value) == "table"
+    and type(value.multiaddr) == "string") then
+    error("bad argument #2 to 'setoption' (a table with multiaddr expected)", 2)
+  end
   if verb then return membership(self, verb, value) end
   local ours = common.option(name)
   if value == nil then value = true end

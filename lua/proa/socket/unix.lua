@@ -46,10 +46,10 @@ end
 
 --- Over a socket that is bound already.
 local function connect_bound(self, address)
-  local fd = self.bound
+  local fd <close> = self.bound
   self.bound = nil
   local ok, message, code = core.call("connect", fd, address)
-  if not ok then fd:close() return nil, message, code end
+  if not ok then return nil, message, code end
   return core.stream(fd)
 end
 
