@@ -230,7 +230,7 @@ describe("connecting to several addresses", function()
 
   it("raises for what is no address", function()
     assert.matches("an empty list", helper.error_of(net.connect, {}))
-    assert.matches("an address is a string, got number",
+    assert.matches("an address is a string like \":2\", got number",
       helper.error_of(net.connect, { "127.0.0.1:1", 2 }))
     assert.matches("stagger: a number of seconds expected",
       helper.error_of(net.connect, "127.0.0.1:1", { stagger = "x" }))

@@ -162,16 +162,19 @@ describe("serve with a limit", function()
       assert.matches(text, helper.error_of(listener.serve, listener, ...), 1,
         true)
     end
+    local function shown(value)
+      return value == "1" and '"1"' or tostring(value)
+    end
     refused("serve: a function expected, got nil")
     refused("serve: a table of options expected, got number", print, 7)
     refused("serve: unknown option 'mxa'", print, { mxa = 1 })
     for _, max in ipairs { 0, -1, 1.5, "1", true } do
-      refused("serve: max: an integer above 0 expected, got " .. tostring(max),
+      refused("serve: max: an integer above 0 expected, got " .. shown(max),
         print, { max = max })
     end
     for _, idle in ipairs { 0, -1, "1", true, 0 / 0 } do
       refused("serve: idle: a number of seconds above 0 expected, got "
-        .. tostring(idle), print, { idle = idle })
+        .. shown(idle), print, { idle = idle })
     end
     listener:close()
     refused("listener is closed", print)

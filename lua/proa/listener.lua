@@ -193,11 +193,13 @@ local function check_serve(self, handler, options)
   checks.check(options, known, "serve")
   local max = options.max
   if max ~= nil and (math.type(max) ~= "integer" or max < 1) then
-    misuse("serve: max: an integer above 0 expected, got %s", tostring(max))
+    misuse("serve: max: an integer above 0 expected, got %s",
+      checks.shown(max))
   end
   local idle = options.idle
   if idle ~= nil and not (type(idle) == "number" and idle > 0) then
-    misuse("serve: idle: a number of seconds above 0 expected, got %s", tostring(idle))
+    misuse("serve: idle: a number of seconds above 0 expected, got %s",
+      checks.shown(idle))
   end
   if self:closed() then misuse "serve: listener is closed" end
 end

@@ -14,11 +14,25 @@ local net = {}
 
 local shown = connect.shown
 
+--- Raises as check.check does; of a host and a port apart, how they belong
+-- together.
+local function check_options(who, address, options, known)
+  local kind = type(options)
+  if (kind == "number" or kind == "string") and type(address) == "string"
+    and core.address(address, true) == false then
+    misuse("%s: a table of options expected, got %s; host and port are one"
+      .. " address: \"%s:%s\"", who, kind,
+      address:find(":", 1, true) and "[" .. address .. "]" or address, options)
+  end
+  check.check(options, known, who)
+end
+
 --- What core.address says of it. Raises, in the name of who was called, for
 -- what is no address at all.
 local function parsed(who, address, to_listen)
   if type(address) ~= "string" then
-    misuse("%s: an address is a string, got %s", who, type(address))
+    misuse("%s: an address is a string%s, got %s", who, math.type(address)
+      == "integer" and (" like \":%d\""):format(address) or "", type(address))
   end
   local text, host, service = core.address(address, to_listen)
   if text == false and not service then misuse("%s: %s", who, host) end
@@ -106,7 +120,7 @@ end
 ---  EAI_* or TIMEOUT
 function net.connect(address, options)
   options = options or {}
-  check.check(options, connect_options, "connect")
+  check_options("connect", address, options, connect_options)
   local what = check_addresses(address)
   local limit, stagger = options.timeout, options.stagger
   check.typed("connect", "timeout", limit, "number", "number of seconds")
@@ -147,7 +161,7 @@ local listen_options = { backlog = true, reuse_port = true, mode = true }
 ---@return proa.listener|nil listener, string? message, string? code
 function net.listen(address, options)
   options = options or {}
-  check.check(options, listen_options, "listen")
+  check_options("listen", address, options, listen_options)
   local text, host = parsed("listen", address, true)
   if text == nil then
     misuse("listen: '%s' is a name; an address of this machine expected, like "

@@ -19,6 +19,12 @@ function options.check_table(given, who)
       .. " function(value) that calls this one)" or "")
 end
 
+--- A value for a message: a string is not to look like a number.
+function options.shown(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  return tostring(value)
+end
+
 --- Raises unless `given` is a table with none but these keys.
 function options.check(given, known, who)
   options.check_table(given, who)
@@ -34,7 +40,7 @@ function options.integer(who, key, value, min, max)
   if value == nil then return end
   if math.type(value) ~= "integer" or value < min or value > max then
     misuse("%s: %s: an integer of %d to %d expected, got %s", who, key, min,
-      max, tostring(value))
+      max, options.shown(value))
   end
 end
 

@@ -22,7 +22,9 @@ local known = {
 --- Raises for unknown keys; those of argv are 1, 2, ...
 local function check_keys(options, more, who)
   if type(options) ~= "table" then
-    misuse("%s: a table expected, got %s", who, type(options))
+    misuse("%s: a table expected, got %s%s", who, type(options),
+      type(options) == "string"
+      and "; like { \"ls\", \"-l\" } or { shell = \"ls -l\" }" or "")
   end
   for key in pairs(options) do
     local ok = math.type(key) == "integer" or known[key] or more and more[key]

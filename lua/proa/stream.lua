@@ -18,6 +18,9 @@ end
 local function lines(self, what, options)
   if what == nil then what = "l" end
   if what ~= "l" and what ~= "L" then
+    if type(what) == "table" then
+      misuse "lines: bad format, a table: l or L; options come behind it"
+    end
     misuse("lines: bad format '%s': l or L", tostring(what))
   end
   return iterator(self.read, self, what, options)

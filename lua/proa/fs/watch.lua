@@ -201,8 +201,22 @@ end
 
 local watch = {}
 
+--- It has no options, so none is passed over in silence.
+local function check_given(paths, more, ...)
+  if more ~= nil or select("#", ...) > 0 then
+    misuse "watch: nothing but paths expected; of its changes: watch:next()"
+  end
+  if type(paths) ~= "table" then return end
+  for key in pairs(paths) do
+    if math.type(key) ~= "integer" then
+      misuse("watch: unknown option '%s'", tostring(key))
+    end
+  end
+end
+
 --- Watch a file, a directory, or each of a list of them.
-function watch.watch(paths)
+function watch.watch(paths, ...)
+  check_given(paths, ...)
   if type(paths) == "string" then paths = { paths } end
   if type(paths) ~= "table" or #paths == 0 then
     misuse "watch: a path or a list of paths expected"
