@@ -73,6 +73,40 @@ describe("the example", function()
       .. "function <.->\n\tspawned at", explained "hog")
   end)
 
+  --- A line with every number as N but those of the example's lines.
+  local function words_of(line)
+    line = line:gsub("stuck%.lua:%d+", function(place)
+      return (place:gsub("%d", function(d) return string.char(65 + d) end))
+    end)
+    return (line:gsub("%d+%.?%d*", "N"):gsub("%s+", " "):gsub("^ ", ""))
+  end
+
+  --- The lines that README.md shows of a kind.
+  local function shown_of(kind)
+    local lines, on = {}, false
+    for line in io.lines "README.md" do
+      if on and (line:find "^    %$" or line:find "^[^ ]") then break end
+      if on and line ~= "" then lines[#lines + 1] = line end
+      on = on or line == "    $ lua5.4 examples/stuck.lua " .. kind
+    end
+    return lines
+  end
+
+  helper.it_main("stuck says each line that README.md shows of it", function()
+    local kinds = { "deadlock", "leak", "connect", "hog" }
+    for i = 1, helper.driver == "sim" and 1 or #kinds do
+      local said = {}
+      for line in run("stuck", kinds[i]):gmatch "[^\n]+" do
+        said[words_of(line)] = true
+      end
+      local shown = shown_of(kinds[i])
+      assert.is_true(#shown > 2)
+      for _, line in ipairs(shown) do
+        assert.is_true(said[words_of(line)], line)
+      end
+    end
+  end)
+
   helper.it_main("run_commands prints the output of ten in order", function()
     local output, status = run "run_commands"
     local function steady(text) return (text:gsub("took [^\n]*", "took")) end
