@@ -6,8 +6,10 @@
  * resume). Row 0 is the loop, with the time that it spent in the driver. Ops
  * are slices by themselves, from submission to the last completion, since
  * many have no task (a multishot receive, sends in the background).
- * At any moment a task's row has two open slices, so nothing is remembered of
- * it while it lives. The file: trace_file.h.
+ * A slice is written when it is over, as one event with its length: begins and
+ * ends apart are twice as many, and some viewers mate them across rows. What a
+ * slice needs until then is in a record of the trace's own; a task that there
+ * was no memory for has no row. The file: trace_file.h.
  *
  * SPDX-License-Identifier: MIT */
 #include "lua_trace.h"
@@ -18,12 +20,20 @@
 
 #include "lua_core.h"
 #include "lua_insight.h"
+#include "ptrmap.h"
 #include "trace_file.h"
 
 #define TRACE_CLASS "proa.trace"
 #define MAX_DEFAULT (UINT64_C(256) << 20)
 
 enum { LOOP_ROW = 0 };
+
+/* A task that lives: where its slices began. */
+struct row {
+  uint64_t born_ns, since_ns;
+  const char *doing; /* since then: "run", the verb of a wait; static */
+  char *on;          /* what it waits for, or NULL; malloced */
+};
 
 struct trace {
   struct tracer tracer; /* the proactor's */
@@ -32,6 +42,7 @@ struct trace {
   int self_ref;            /* registry: it lives until it is closed */
   int err;                 /* of closing, to be told once */
   struct trace_file *file; /* NULL: closed */
+  struct ptrmap rows;      /* struct row by struct task; owns the rows */
 };
 
 uint64_t trace_now(const struct runtime *rt) {
@@ -63,39 +74,78 @@ static void name_task(struct trace *o, const struct task *t) {
   name_row(o, t->id, label);
 }
 
-static void open_slice(struct trace *o, const struct task *t,
-                       const char *name) {
-  trace_end(begin(o, TRACE_BEGIN, name, t->id));
+static struct row *row_of(struct trace *o, const struct task *t) {
+  return ptrmap_get(&o->rows, t);
 }
 
-static void close_slice(struct trace *o, const struct task *t) {
-  trace_end(begin(o, TRACE_END, NULL, t->id));
+static struct trace_file *begin_slice(struct trace *o, const struct task *t,
+                                      const char *name, uint64_t from_ns,
+                                      uint64_t to_ns) {
+  trace_begin(o->file, TRACE_SLICE, name, from_ns - o->start_ns, t->id);
+  trace_slice(o->file, "task", to_ns - from_ns);
+  return o->file;
 }
 
-static void open_wait(struct trace *o, struct task *t) {
+/* It has done that until now; how the wait ended, or NULL. Each takes a
+ * nanosecond, though a simulation's clock may stand, and is written without it:
+ * to viewers that count microseconds in floating point, slices that touch
+ * overlap. */
+static void end_doing(struct trace *o, const struct task *t, struct row *row,
+                      const char *end) {
+  uint64_t now = trace_now(o->rt);
+  if (now <= row->since_ns) now = row->since_ns + 1;
+  struct trace_file *f = begin_slice(o, t, row->doing, row->since_ns, now - 1);
+  if (row->on) trace_text(f, "on", row->on);
+  if (end) trace_text(f, "end", end);
+  trace_end(f);
+  free(row->on);
+  row->on = NULL;
+  row->since_ns = now;
+}
+
+static void begin_wait(struct task *t, struct row *row) {
   struct subject s;
   subject_of(t, &s);
-  struct trace_file *f = begin(o, TRACE_BEGIN, s.verb, t->id);
-  if (s.text[0]) trace_text(f, "on", s.text);
-  trace_end(f);
+  row->doing = s.verb;
+  row->on = s.text[0] ? strdup(s.text) : NULL;
 }
 
-static void open_life(struct trace *o, const struct task *t) {
-  char label[96];
+/* Its life begins before what it does. */
+static void add_row(struct trace *o, struct task *t) {
+  struct row *row = malloc(sizeof *row);
+  if (!row || ptrmap_set(&o->rows, t, row) < 0) {
+    free(row);
+    return;
+  }
+  uint64_t now = trace_now(o->rt);
+  *row = (struct row){.born_ns = now, .since_ns = now + 1, .doing = "ready"};
+  if (t->state == TASK_RUNNING) row->doing = "run";
+  if (t->state == TASK_WAITING) begin_wait(t, row);
+  name_task(o, t);
+}
+
+/* A slice of tasks of one kind has one name, and so one colour. */
+static void write_life(struct trace *o, const struct task *t,
+                       const struct row *row, const char *end) {
+  char place[96], name[96];
   const struct place *at = task_place(t);
-  task_label(t, label, sizeof label);
-  struct trace_file *f = begin(o, TRACE_BEGIN, label, t->id);
-  snprintf(label, sizeof label, "%s:%d", at->file, at->line);
-  trace_text(f, "spawned", label);
+  snprintf(place, sizeof place, "%s:%d", at->file, at->line);
+  snprintf(name, sizeof name, "%s", t->name ? t->name : place);
+  struct trace_file *f = begin_slice(o, t, name, row->born_ns, row->since_ns);
+  trace_text(f, "spawned", place);
   trace_number(f, "by", t->by);
+  if (end) trace_text(f, "end", end);
   trace_end(f);
 }
 
-static void open_state(struct trace *o, struct task *t) {
-  if (t->state == TASK_WAITING)
-    open_wait(o, t);
-  else
-    open_slice(o, t, t->state == TASK_RUNNING ? "run" : "ready");
+static void end_row(struct trace *o, const struct task *t, const char *end) {
+  struct row *row = row_of(o, t);
+  if (!row) return;
+  if (t->name) name_task(o, t); /* it has come by it since */
+  end_doing(o, t, row, NULL);
+  write_life(o, t, row, end);
+  ptrmap_remove(&o->rows, t);
+  free(row);
 }
 
 /* The file has all that it may hold: the trace ends by itself. */
@@ -112,56 +162,49 @@ static bool full(struct runtime *rt) {
   return true;
 }
 
-void trace_task_born(struct task *t) {
+/* What it did ends where what it does now begins; NULL: a wait. */
+static void next_doing(struct task *t, const char *end, const char *doing) {
   struct trace *o = t->rt->trace;
-  if (full(t->rt)) return;
-  name_task(o, t);
-  open_life(o, t);
-  open_slice(o, t, "ready");
+  struct row *row = full(t->rt) ? NULL : row_of(o, t);
+  if (!row) return;
+  end_doing(o, t, row, end);
+  if (doing)
+    row->doing = doing;
+  else
+    begin_wait(t, row);
+}
+
+void trace_task_born(struct task *t) {
+  if (!full(t->rt)) add_row(t->rt->trace, t);
 }
 
 void trace_task_resume(struct task *t) {
-  if (full(t->rt)) return;
-  close_slice(t->rt->trace, t);
-  open_slice(t->rt->trace, t, "run");
+  next_doing(t, NULL, "run");
 }
 
 void trace_task_pause(struct task *t) {
-  struct trace *o = t->rt->trace;
-  if (full(t->rt)) return;
-  close_slice(o, t);
-  if (t->state == TASK_WAITING)
-    open_wait(o, t);
-  else
-    open_slice(o, t, "ready");
+  next_doing(t, NULL, t->state == TASK_WAITING ? NULL : "ready");
 }
 
 void trace_task_wake(struct task *t) {
-  static const char *const ends[] = {"", "completed", "timed out", "cancelled"};
-  struct trace *o = t->rt->trace;
-  if (task_is_root(t) || full(t->rt)) return;
-  struct trace_file *f = begin(o, TRACE_END, NULL, t->id);
-  trace_text(f, "end", ends[t->wait.end]);
-  trace_end(f);
-  open_slice(o, t, "ready");
+  static const char *const ends[] = {
+      [WAIT_READY] = NULL, /* as it should: not worth a word */
+      [WAIT_TIMEOUT] = "its time was up",
+      [WAIT_CANCELLED] = "cancelled",
+  };
+  next_doing(t, ends[t->wait.end], "ready");
 }
 
 void trace_task_end(struct task *t) {
-  struct trace *o = t->rt->trace;
-  if (full(t->rt)) return;
-  if (t->name) name_task(o, t); /* it has come by it since */
-  close_slice(o, t);
-  struct trace_file *f = begin(o, TRACE_END, NULL, t->id);
-  trace_text(f, "end", task_state_name(t));
-  trace_end(f);
+  if (!full(t->rt)) end_row(t->rt->trace, t, task_state_name(t));
 }
 
 void trace_turn(struct runtime *rt, uint64_t from_ns) {
   struct trace *o = rt->trace;
   if (full(rt) || from_ns < o->start_ns) return;
   uint64_t now = trace_now(rt);
-  trace_begin(o->file, TRACE_WHOLE, "driver", from_ns - o->start_ns, LOOP_ROW);
-  trace_duration(o->file, now - from_ns);
+  trace_begin(o->file, TRACE_SLICE, "driver", from_ns - o->start_ns, LOOP_ROW);
+  trace_slice(o->file, "loop", now - from_ns - (now > from_ns)); /* end_doing */
   trace_end(o->file);
 }
 
@@ -222,22 +265,14 @@ static void open_all(struct trace *o) {
   trace_text(f, "name", name);
   trace_end(f);
   name_row(o, LOOP_ROW, "the loop");
-  list_each(&o->rt->tasks, k) {
-    struct task *t = container_of(k, struct task, all);
-    name_task(o, t);
-    open_life(o, t);
-    open_state(o, t);
-  }
+  list_each(&o->rt->tasks, k) add_row(o, container_of(k, struct task, all));
   open_ops(o);
 }
 
 static void close_all(struct trace *o) {
-  list_each(&o->rt->tasks, k) {
-    struct task *t = container_of(k, struct task, all);
-    if (t->name) name_task(o, t);
-    close_slice(o, t);
-    close_slice(o, t);
-  }
+  list_each(&o->rt->tasks, k)
+      end_row(o, container_of(k, struct task, all), NULL);
+  ptrmap_deinit(&o->rows);
   close_ops(o);
 }
 
@@ -310,6 +345,7 @@ static int l_trace(lua_State *L) {
   if (rt->trace) return luaL_error(L, "it is being traced already");
   struct trace *o = new_object(L, sizeof *o, TRACE_CLASS, 0);
   o->rt = rt;
+  o->rows = (struct ptrmap){0};
   lua_pushvalue(L, -1);
   o->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   o->file = malloc(sizeof *o->file);

@@ -10,6 +10,7 @@
 /* -- bytes -- */
 
 static void flush(struct trace_file *f) {
+  if (f->pid != getpid()) f->n = 0; /* the parent has these, too */
   for (size_t done = 0; done < f->n && !f->err;) {
     ssize_t r = write(f->fd, f->buffer + done, f->n - done);
     if (r >= 0)
@@ -100,9 +101,12 @@ static void put_key(struct trace_file *f, const char *key) {
 
 void trace_begin(struct trace_file *f, enum trace_phase phase, const char *name,
                  uint64_t at_ns, uint32_t tid) {
+  if (f->n > sizeof f->buffer - TRACE_EVENT_MAX) flush(f);
   put_text(f, f->some ? ",\n{\"ph\":\"" : "{\"ph\":\"");
   put(f, (char)phase);
-  put_text(f, "\",\"pid\":1,\"tid\":"); /* one process: any number will do */
+  put_text(f, "\",\"pid\":");
+  put_number(f, (uint64_t)f->pid, 1);
+  put_key(f, "tid");
   put_number(f, tid, 1);
   put_key(f, "ts");
   put_time(f, at_ns);
@@ -114,7 +118,9 @@ void trace_begin(struct trace_file *f, enum trace_phase phase, const char *name,
   f->args = false;
 }
 
-void trace_duration(struct trace_file *f, uint64_t ns) {
+void trace_slice(struct trace_file *f, const char *of, uint64_t ns) {
+  put_key(f, "cat");
+  put_string(f, of);
   put_key(f, "dur");
   put_time(f, ns);
 }
@@ -151,6 +157,7 @@ void trace_end(struct trace_file *f) {
 
 int trace_file_open(struct trace_file *f, const char *path, uint64_t max) {
   f->err = 0;
+  f->pid = getpid();
   f->bytes = f->n = 0;
   f->max = max;
   f->some = false;

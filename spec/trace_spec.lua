@@ -16,50 +16,105 @@ local function read_events(path)
   return events
 end
 
-local phases = { B = true, E = true, X = true, M = true, b = true, n = true,
-  e = true }
+local phases = { X = true, M = true, b = true, n = true, e = true }
 
---- One event by itself, as the format wants it.
-local function check_event(event)
+--- Every key of the object is one of these; "args" is an object of its own.
+local function check_keys(event, keys)
+  for key in pairs(event) do assert.truthy(keys:find("%f[%w]" .. key .. "%f[%W]"), key) end
+end
+
+--- One event by itself, as the format wants it. All have names: some viewers
+--- read no event without.
+local function check_event(event, pid)
   assert.is_true(phases[event.ph], event.ph)
-  assert.equal(1, event.pid)
+  assert.equal("integer", math.type(event.pid))
+  assert.equal(pid, event.pid)
   assert.equal("integer", math.type(event.tid))
   assert.is_true(event.ts >= 0)
-  if event.ph ~= "E" then assert.is_string(event.name) end
-  if event.ph == "X" then assert.is_true(event.dur >= 0) end
-  if event.ph:find "[bne]" then
+  assert.is_true(#event.name > 0)
+  if event.ph == "X" then
+    check_keys(event, "ph pid tid ts name cat dur args")
+    assert.equal(event.tid == 0 and "loop" or "task", event.cat)
+    assert.is_true(event.dur >= 0)
+  elseif event.ph == "M" then
+    check_keys(event, "ph pid tid ts name args")
+    if event.name == "thread_sort_index" then
+      assert.equal("integer", math.type(event.args.sort_index))
+    else
+      assert.is_true(event.name == "thread_name" or event.name == "process_name")
+      assert.is_true(#event.args.name > 0)
+    end
+  else
+    check_keys(event, "ph pid tid ts name cat id args")
     assert.equal("op", event.cat)
     assert.is_string(event.id)
   end
 end
 
---- Slices of a row nest and end in the order of time; ops by id begin once and
---- end once. Calls seen(row, names of the open slices) at each begin.
-local function check_events(events, seen)
-  local open, last, ops = {}, {}, {}
-  for _, event in ipairs(events) do
-    check_event(event)
-    local row = open[event.tid] or {}
-    open[event.tid] = row
-    if event.ph == "B" or event.ph == "E" then
-      assert.is_true(event.ts >= (last[event.tid] or 0))
-      last[event.tid] = event.ts
-    end
-    if event.ph == "B" then
-      row[#row + 1] = event.name
-      if seen then seen(event.tid, row, event) end
-    elseif event.ph == "E" then
-      assert(table.remove(row), "an end without a begin")
-    elseif event.ph == "b" then
-      assert.is_nil(ops[event.id])
-      ops[event.id] = event.name
-    elseif event.ph == "n" or event.ph == "e" then
-      assert.equal(ops[event.id], event.name)
-      if event.ph == "e" then ops[event.id] = nil end
+--- Slices in the order of time, those that hold others first.
+local function slices_of(events)
+  local slices = {}
+  for at, event in ipairs(events) do
+    if event.ph == "X" then
+      slices[#slices + 1] = { from = event.ts, to = event.ts + event.dur,
+        at = at, event = event }
     end
   end
-  for _, row in pairs(open) do assert.equal(0, #row) end
-  assert.is_nil(next(ops))
+  table.sort(slices, function(a, b)
+    if a.from ~= b.from then return a.from < b.from end
+    if a.to ~= b.to then return a.to > b.to end
+    return a.at < b.at
+  end)
+  return slices
+end
+
+--- Slices of a row nest, also when microseconds are added as viewers do it, in
+--- floating point. Calls seen(row, open slices, the innermost) at each.
+local function check_slices(events, seen)
+  local open = {}
+  for _, slice in ipairs(slices_of(events)) do
+    local row = open[slice.event.tid] or {}
+    open[slice.event.tid] = row
+    while row[1] and row[#row].to <= slice.from do row[#row] = nil end
+    assert.is_true(not row[1] or slice.to <= row[#row].to, "slices overlap")
+    row[#row + 1] = slice
+    if seen then seen(slice.event.tid, row, slice.event) end
+  end
+end
+
+--- Ops by id begin once and end once, in the order of time, as they are written.
+local function check_ops(events)
+  local ops, last = {}, 0
+  for _, event in ipairs(events) do
+    if event.ph:find "[bne]" then
+      assert.is_true(event.ts >= last)
+      last = event.ts
+      if event.ph == "b" then
+        assert.is_nil(ops[event.id])
+        ops[event.id] = event.name
+      else
+        assert.equal(ops[event.id], event.name)
+        if event.ph == "e" then ops[event.id] = nil end
+      end
+    end
+  end
+  return ops
+end
+
+--- Every row has a name.
+local function check_rows(events)
+  local named = {}
+  for _, event in ipairs(events) do
+    if event.name == "thread_name" then named[event.tid] = true end
+  end
+  for _, event in ipairs(events) do assert.is_true(named[event.tid]) end
+end
+
+local function check_events(events, seen)
+  for _, event in ipairs(events) do check_event(event, events[1].pid) end
+  check_rows(events)
+  check_slices(events, seen)
+  assert.is_nil(next(check_ops(events)))
 end
 
 --- What a task did, in order: the slices inside its life.
@@ -67,7 +122,10 @@ local function steps_of(events, task)
   local steps, life = {}, nil
   check_events(events, function(tid, row, event)
     if tid ~= task:id() then return end
-    if #row == 1 then life = event end
+    if #row == 1 then
+      assert.is_nil(life)
+      life = event
+    end
     if #row == 2 then steps[#steps + 1] = event.name end
     assert.is_true(#row <= 2)
   end)
@@ -188,11 +246,8 @@ describe("a trace", function()
       helper.turns()
     end)
     local function last_of(task)
-      local last
-      for _, event in ipairs(events) do
-        if event.tid == task:id() and event.ph == "E" then last = event end
-      end
-      return last.args["end"]
+      local _, life = steps_of(events, task)
+      return life.args["end"]
     end
     check_events(events)
     assert.equal("failed", last_of(failed))
@@ -250,5 +305,23 @@ describe("a trace", function()
     assert.equal("", output)
     assert.equal(0, status)
     check_events(read_events(path))
+  end)
+
+  it_main("lacks its last bracket alone when the program was killed", function()
+    local path = helper.temp "killed.json"
+    local _, status = helper.lua(([[
+      local proa = require "proa"
+      proa.trace(%q)
+      local name = ("\u{20ac}"):rep(30)
+      for _ = 1, 200 do proa.spawn(proa.sleep, 0):name(name):await() end
+      os.exit(7)
+    ]]):format(path))
+    assert.equal(7, status)
+    local written = helper.read_file(path)
+    assert.is_true(#written > 64 * 1024)
+    local events = assert(dkjson.decode(written .. "]"))
+    for _, event in ipairs(events) do check_event(event, events[1].pid) end
+    check_slices(events)
+    check_ops(events)
   end)
 end)

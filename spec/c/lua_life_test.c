@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -237,6 +238,50 @@ TEST("a process ends by os.exit and by errors with everything in flight") {
   exits("sim");
   exits("poll");
   if (works("uring")) exits("uring");
+}
+
+/* How often the file says `what`. */
+static int count_in(const char *path, const char *what) {
+  static char text[1 << 16];
+  FILE *f = fopen(path, "r");
+  size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+  if (f) fclose(f);
+  text[n] = '\0';
+  int count = 0;
+  for (const char *at = text; (at = strstr(at, what)); at++) count++;
+  return count;
+}
+
+static void trace_forked(const char *driver) {
+  char path[] = "/tmp/proa-trace-XXXXXX", source[256];
+  int fd = mkstemp(path);
+  CHECK(fd >= 0);
+  lua_State *L = state_new(driver);
+  snprintf(source, sizeof source,
+           "local core = require 'proa.core' T = core.trace '%s'\n"
+           "core.spawn(function() end) core.run()",
+           path);
+  CHECK_INT(luaL_dostring(L, source), ==, LUA_OK);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    (void)luaL_dostring(L, "T:close()");
+    lua_close(L);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  CHECK_INT(count_in(path, "]"), ==, 0);
+  lua_close(L);
+  CHECK_INT(count_in(path, "process_name"), ==, 1);
+  CHECK_INT(count_in(path, "\n]\n"), ==, 1);
+  close(fd);
+  unlink(path);
+}
+
+TEST("a trace is the parent's after a fork") {
+  trace_forked("sim");
+  trace_forked("poll");
 }
 
 /* -- what is left is finalised after the runtime -- */

@@ -108,13 +108,16 @@ local watchdog = {}
 --- Watch no more. Also by `<close>`.
 function watchdog:close() end
 
---- Write a timeline that Perfetto (ui.perfetto.dev) and chrome://tracing open:
---- a row for each task with what it did (ran, waited for what, was ready), ops
---- from submission to completion, and the time that the loop spent in the
---- driver. Tasks and ops that are there already begin where the trace does. One
---- at a time; it goes on until it is closed, whether or not the handle is kept.
---- Writing blocks the loop as writing to a file does, 64 KiB at once; a
---- megabyte is about 10,000 events.
+--- Write a timeline in the Trace Event Format, which Perfetto (ui.perfetto.dev),
+--- the Performance panel of Chromium's developer tools and speedscope open: a row
+--- for each task with what it did (ran, waited for what, was ready), ops from
+--- submission to completion (Perfetto alone shows these), and the time that the
+--- loop spent in the driver. Tasks and ops that are there already begin where the
+--- trace does. One at a time; it goes on until it is closed, whether or not the
+--- handle is kept. What a program that is killed, or ends by `os.exit(code)`, has
+--- not written yet is lost (64 KiB, and what tasks were doing), as is the last
+--- bracket, which viewers do without. Writing blocks the loop as writing to a file
+--- does, 64 KiB at once; a megabyte is about 10,000 events.
 ---@param path string the file is made, or emptied
 ---@param options? { max: integer? } bytes after which it ends by itself, which
 ---  is logged; 256 MiB
