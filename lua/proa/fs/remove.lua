@@ -52,6 +52,7 @@ local function enter(levels, name, try)
   if code == "ENOTDIR" or code == "ELOOP" then
     return call("unlink", name, false, at)
   end
+  if code == "EACCES" and call("unlink", name, true, at) then return true end
   return nil, message, code
 end
 
@@ -105,7 +106,9 @@ local function remove_next(levels)
     return remove_entry(levels, name, level.names[at + 1])
   end
   local names, message, code = call("entries", level.fd)
-  if not names and message then return nil, message, code end
+  if not names and message and code ~= "ENOENT" then -- that: it was removed
+    return nil, message, code
+  end
   if not names then return leave(levels) end
   level.names, level.at = names, 1
   return true
