@@ -86,6 +86,19 @@ local function roll(rng, tolerant)
   return knobs.errors ~= nil
 end
 
+--- Whoever sleeps is woken by nothing that it waited for before.
+local function check_sleeps()
+  local sleep = proa.sleep
+  function proa.sleep(seconds, ...)
+    local start = proa.now()
+    sleep(seconds, ...)
+    local slept = proa.now() - start
+    if slept < seconds - 1e-6 then
+      error(("slept %g s instead of %g"):format(slept, seconds), 2)
+    end
+  end
+end
+
 --- pcall that keeps where an error came from.
 local function traced(fn, ...)
   return xpcall(fn, function(err)
@@ -102,6 +115,7 @@ return function(seed, names, only, trace, tell)
   local program = require("spec.sim.programs." .. name)
   if type(program) == "function" then program = { run = program } end
   local errors = roll(rng, program.errors)
+  check_sleeps()
   if trace then core.sim.knobs { trace = true } end
   local sim = { kit = kit, seed = seed, errors = errors }
   function sim:log(...)

@@ -32,7 +32,7 @@ local acceptors = {
   function(rng, proa, listener, state)
     while not state.over do
       local got = proa.spawn(function()
-        local conn = listener:accept()
+        local conn = not state.over and listener:accept()
         if conn then serve_one(state, conn) end
       end)
       proa.sleep(rng:float() * 0.002)
@@ -109,13 +109,23 @@ local function one_each(rng, proa, listener, state, n)
     accepting[i] = proa.spawn(function()
       if rng:chance(3) then proa.sleep(rng:float() * 0.004) end
       local conn
-      repeat
-        conn = listener:accept()
-      until conn or listener:closed()
+      while not conn and not listener:closed() do conn = listener:accept() end
       if conn then serve_one(state, conn) end
     end)
   end
   return accepting
+end
+
+--- Beside one_each: accepts for a while only. What it gives up has to find its
+-- way to those who wait without a limit.
+local function pass_by(rng, proa, listener, state)
+  local own = setmetatable({}, { __index = state })
+  local clock = proa.spawn(function()
+    proa.sleep(rng:float() * 0.01)
+    own.over = true
+  end)
+  rng:pick(acceptors)(rng, proa, listener, own)
+  clock:await()
 end
 
 local function run(rng, proa, sim)
@@ -139,7 +149,16 @@ local function run(rng, proa, sim)
         { max = rng:chance(2) and rng(3) or nil })
     end)
   elseif each then
+    if rng:chance(2) then proa.sleep(rng:float() * 0.002) end -- some are there
+    local first = {}
+    for i = 1, rng(0, 2) do
+      first[i] = proa.spawn(pass_by, rng, proa, listener, state)
+    end
     accepting = one_each(rng, proa, listener, state, #names)
+    table.move(first, 1, #first, #accepting + 1, accepting)
+    for _ = 1, rng(0, 2) do
+      accepting[#accepting + 1] = proa.spawn(pass_by, rng, proa, listener, state)
+    end
   else
     for i = 1, rng(1, 3) do
       accepting[i] = proa.spawn(rng:pick(acceptors), rng, proa, listener, state)
@@ -150,7 +169,7 @@ local function run(rng, proa, sim)
     return true
   end)
   state.over = true
-  if not ok or serving then listener:close() end
+  if not ok or serving or each then listener:close() end
   for _, t in ipairs(ok and {} or clients) do t:cancel() end
   for _, t in ipairs(accepting) do t:await() end
   check(state, names, replies)

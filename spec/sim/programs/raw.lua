@@ -121,6 +121,27 @@ local function dropped(rng)
   b:close()
 end
 
+--- The other side does nothing: only a cancel ends them, also one that meets
+-- an op which has moved a part.
+local function stuck(rng)
+  local a, b = proa.fd.pair()
+  local ops = {
+    recv = { proa.op.recv(a, proa.buffer(10)) },
+    send = { proa.op.send(a, proa.buffer(("x"):rep(100000))) },
+  }
+  for _, verb in ipairs { "recv", "send" } do
+    if rng:chance(2) then proa.sleep(rng:float() * 0.001) end
+    for _ = 1, rng(0, 2) do proa.yield() end
+    ops[verb][1]:cancel()
+  end
+  for _, verb in ipairs { "send", "recv" } do
+    local n, _, code = ops[verb][1]:await(1e5)
+    expect(n or stopped[code], "a cancelled %s gave %s", verb, code)
+  end
+  a:close()
+  b:close()
+end
+
 local function readiness(rng)
   local a, b = proa.fd.pair()
   local ready = proa.op.ready(a, "r")
@@ -128,6 +149,20 @@ local function readiness(rng)
   expect(ready:await(1e6) == "r", "what is readable was not told")
   sent:await()
   if rng:chance(2) then a:close() end
+  a:close()
+  b:close()
+end
+
+--- A wait for readiness that is given up, and perhaps another one: what is left
+-- of it wakes nobody.
+local function given_up(rng)
+  local a, b = proa.fd.pair()
+  for _ = 1, rng(1, 4) do
+    local what, _, code = a:readable(rng:float() * 0.001)
+    expect(not what and code == "TIMEOUT", "nothing came, and it gave %s, %s",
+      what, code)
+    if rng:chance(2) then proa.sleep(rng:float() * 0.01) end
+  end
   a:close()
   b:close()
 end
@@ -169,8 +204,8 @@ local function by_hand(rng)
   end
 end
 
-local kinds = { streams, streams, streams, closing, dropped, readiness, timers,
-  by_hand }
+local kinds = { streams, streams, streams, closing, dropped, stuck, readiness,
+  given_up, timers, by_hand }
 
 return function(rng, _, sim)
   local tasks = {}
