@@ -18,9 +18,10 @@
  *
  * open(2) of a FIFO waits for its other end, as long as that takes. op_open
  * never does, as with O_NONBLOCK: there is an end to read at once, and ENXIO
- * where nobody reads what is to be written. The kernel tries it so itself for
- * what needs none of its threads; those are few, and so are the workers.
- * op_open_waiting waits, on a worker beside those. */
+ * where nobody reads what is to be written. The ring tries it so by itself, but
+ * leaves to its threads, which wait, what makes a file or whose path is not in
+ * the kernel's memory (RESOLVE_CACHED, openat2(2)); they are few, and so are
+ * the workers. op_open_waiting waits, on a worker beside those. */
 
 /* What is to be added to the flags: a FIFO to be read and written has both its
  * ends, and what is made anew is none. */
@@ -35,17 +36,11 @@ static void opened(const struct op *op, int fd) {
   fcntl(fd, F_SETFL, op->arg.file.flags);
 }
 
-/* Does the ring leave it to its threads, which wait? */
-static bool is_threaded(const struct op *op) {
-  return op->arg.file.flags & (O_CREAT | O_TRUNC);
-}
-
 /* io.flags is what this try adds, or REFUSED. */
 enum { REFUSED = -1 };
 
 static void open_prep(struct op *op, struct io_uring_sqe *sqe) {
-  bool add = is_threaded(op) && op->io.flags != REFUSED;
-  op->io.flags = add ? not_to_wait(op) : 0;
+  op->io.flags = op->io.flags == REFUSED ? 0 : not_to_wait(op);
   io_uring_prep_openat(sqe, op_at_fd(op), op->arg.file.path,
                        op->arg.file.flags | op->io.flags | O_CLOEXEC,
                        op->arg.file.mode);

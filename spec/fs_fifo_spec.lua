@@ -130,6 +130,16 @@ describe("opening a FIFO", function()
     alive()
   end)
 
+  it("leaves them alive where its path is not in the kernel's memory", function()
+    -- as /proc/self never is (RESOLVE_CACHED, openat2(2))
+    local function far(name) return "/proc/self/root" .. fifo(name) end
+    local write <close> = waiters(WAITERS, far "w", { write = true })
+    local read <close> = waiters(simulated and 0 or WAITERS, far "r")
+    assert.equal(WAITERS, #write)
+    assert.is_table(read)
+    alive()
+  end)
+
   it("holds nothing up after it was cancelled", function()
     local path = fifo()
     for _ = 1, 5 do
