@@ -12,9 +12,11 @@
 #include "lua_stream.h"
 
 /* Is the error on top what the stream gave for serve's limit, with the position
- * before it? */
+ * before it? Not when the handler was told the same of another limit since. */
 static bool is_idle_error(lua_State *L, const struct lua_stream *o) {
-  if (!o->idle_served || !o->idled || lua_type(L, -1) != LUA_TSTRING)
+  const struct task *t = o->rt->current;
+  if (!o->idle_served || !o->idled || lua_type(L, -1) != LUA_TSTRING ||
+      (t && t->wait.other_limit))
     return false;
   size_t len, n = strlen(o->idled);
   const char *text = lua_tolstring(L, -1, &len);

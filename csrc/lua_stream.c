@@ -129,10 +129,19 @@ uint64_t stream_patience(const struct lua_stream *o, struct task *t) {
   return ns_after(moved > since ? moved : since, o->idle_ns);
 }
 
-int stream_push_timeout(lua_State *L, struct lua_stream *o, const char *text) {
-  struct task *t = o->rt->current;
+static bool note_timeout(struct lua_stream *o, struct task *t,
+                         const char *text) {
   bool idle = t && o->s && proactor_now(o->s->p) >= stream_patience(o, t);
   o->idled = idle ? text : NULL;
+  return idle && o->idle_served;
+}
+
+int stream_push_timeout(lua_State *L, struct lua_stream *o,
+                        struct lua_stream *other, const char *text) {
+  struct task *t = o->rt->current;
+  bool served = note_timeout(o, t, text);
+  if (other) served |= note_timeout(other, t, text);
+  if (t) t->wait.other_limit = !served;
   return push_fail(L, text, "TIMEOUT");
 }
 

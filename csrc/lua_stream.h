@@ -71,8 +71,10 @@ int stream_push_capped(lua_State *L, const char *what);
 /* Of a wait whose subject is a struct lua_stream. */
 struct handle *stream_wait_handle(struct task *t);
 void stream_wait_describe(struct task *t, char *into, size_t len);
-/* nil, text, "TIMEOUT": the task's wait on it has timed out. Returns 3. */
-int stream_push_timeout(lua_State *L, struct lua_stream *o, const char *text);
+/* nil, text, "TIMEOUT": the task's wait on it, and on another or NULL, has
+ * timed out. Returns 3. */
+int stream_push_timeout(lua_State *L, struct lua_stream *o,
+                        struct lua_stream *other, const char *text);
 /* When a wait on o gives up for want of progress. */
 uint64_t stream_patience(const struct lua_stream *o, struct task *t);
 

@@ -36,10 +36,8 @@ static int with_count(lua_State *L, const struct copy *c, int n) {
 }
 
 static int push_timeout(lua_State *L, const struct copy *c) {
-  int n = stream_push_timeout(L, c->from, "copy: timed out");
-  lua_pop(L, n);
-  n = stream_push_timeout(L, c->to, "copy: timed out");
-  return with_count(L, c, n);
+  return with_count(L, c,
+                    stream_push_timeout(L, c->from, c->to, "copy: timed out"));
 }
 
 /* -- waiting: for bytes, for room -- */

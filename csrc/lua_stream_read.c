@@ -269,7 +269,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   stream_leave(self(L));
   if (await_end(L) == WAIT_TIMEOUT)
-    return stream_push_timeout(L, self(L), "read: timed out");
+    return stream_push_timeout(L, self(L), NULL, "read: timed out");
   return read_go(L, (enum read_kind)ctx, true);
 }
 
@@ -346,7 +346,7 @@ static int turn_k(lua_State *L, int status, lua_KContext kind) {
   (void)status;
   struct lua_stream *o = self(L);
   if (await_end(L) == WAIT_TIMEOUT)
-    return stream_push_timeout(L, self(L), "read: timed out");
+    return stream_push_timeout(L, self(L), NULL, "read: timed out");
   struct task *t = o->rt->current;
   if (o->s && o->reader) {
     await_begin(L);

@@ -97,7 +97,7 @@ static int accepted_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_stream *o = self(L);
   if (await_end(L) == WAIT_TIMEOUT)
     return stream_push_timeout(
-        L, o, "write: timed out; what was accepted is still sent");
+        L, o, NULL, "write: timed out; what was accepted is still sent");
   if (!o->s) return stream_push_closed(L, "write");
   if (o->s->out_err) return push_write_error(L, o->s, "write");
   lua_settop(L, 1);
@@ -111,7 +111,7 @@ static int write_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (await_end(L) == WAIT_TIMEOUT) /* withdrawn, so its turn had not come */
-    return stream_push_timeout(L, self(L), "write: timed out");
+    return stream_push_timeout(L, self(L), NULL, "write: timed out");
   return write_go(L, false);
 }
 
@@ -172,7 +172,7 @@ static int flush_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (await_end(L) == WAIT_TIMEOUT)
-    return stream_push_timeout(L, self(L), "flush: timed out");
+    return stream_push_timeout(L, self(L), NULL, "flush: timed out");
   return flush_go(L, true);
 }
 
@@ -188,7 +188,7 @@ static int flush_go(lua_State *L, bool again) {
   }
   uint64_t until = (uint64_t)lua_tointeger(L, 2);
   if (again && proactor_now(s->p) >= until) /* others kept it from ending */
-    return stream_push_timeout(L, self(L), "flush: timed out");
+    return stream_push_timeout(L, self(L), NULL, "flush: timed out");
   struct task *t = await_begin(L);
   list_push(&s->flushers, &t->wait.waiter.link);
   return await_yield(L, t, s->outside ? &waits_flush : &waits_flush_inside, o,

@@ -71,6 +71,8 @@ struct wait {
   uint64_t since_ns; /* patience's own: NEVER_NS when the wait begins */
   uint8_t end;       /* enum wait_end */
   uint8_t asked;     /* ... that was asked for and has not happened yet */
+  bool other_limit;  /* the last stream that timed out here met another limit
+                        than serve's */
   uint32_t began;    /* ticks */
 };
 
