@@ -97,12 +97,23 @@ static bool push_name(lua_State *L, int level) {
   return strcmp(ar.namewhat, "method") == 0;
 }
 
+/* The level whose function is named. What has no upvalues was not registered
+ * (rt_get): a part of the function that runs it under a pcall. */
+static int named_level(lua_State *L, const struct call *c) {
+  lua_Debug ar;
+  if (c->entry || !lua_getstack(L, 0, &ar)) return c->entry;
+  lua_getinfo(L, "uf", &ar);
+  bool part = lua_iscfunction(L, -1) && !ar.nups && lua_getstack(L, 1, &ar);
+  lua_pop(L, 1);
+  return part;
+}
+
 int raise_argument(lua_State *L, int arg, const char *text) {
   struct runtime *rt = rt_find(L);
   struct call c;
   find_call(L, rt, &c);
   stack_room(L, 16, NULL);
-  bool method = push_name(L, c.entry);
+  bool method = push_name(L, named_level(L, &c));
   const char *name = lua_tostring(L, -1);
   if (c.entry)
     lua_pushfstring(L, "%s: %s", name, text);

@@ -343,6 +343,10 @@ describe("passing descriptors with datagrams", function()
     assert.equal("send unix:@proa.spec.nobody: connection refused", message)
     assert.equal("ECONNREFUSED", code)
     assert.equal("ENOTCONN", select(3, client:send_fds("x", listener)))
+    assert.match("bad argument #3 to 'send_fds_to' %(it has no descriptor%)",
+      helper.error_of(function()
+        client:send_fds_to("x", server:address(), true)
+      end))
   end)
 
   it_on_datagrams("keeps them with theirs among others", function(a, b)
