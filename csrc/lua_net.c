@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -142,9 +143,10 @@ unsigned interface_index(const char *name) {
   char *end, known[IF_NAMESIZE];
   unsigned index = if_nametoindex(name);
   if (index) return index;
-  index = (unsigned)strtoul(name, &end, 10);
-  if (!*end) return if_indextoname(index, known) ? index : 0;
-  return index_by_ip(name);
+  unsigned long number = strtoul(name, &end, 10);
+  if (*end) return index_by_ip(name);
+  bool named = number <= UINT_MAX && if_indextoname((unsigned)number, known);
+  return named ? (unsigned)number : 0;
 }
 
 /* -- listening -- */

@@ -461,7 +461,9 @@ describe("the options of a socket", function()
     assert.equal("x", server:recv(5))
     assert.equal(server, server:leave(group, "lo"))
     assert.equal("EADDRNOTAVAIL", select(3, server:leave(group, "lo")))
-    assert.equal("ENODEV", select(3, server:join(group, "no-such")))
+    for _, none in ipairs { "no-such", "0", "-1", tostring((1 << 32) + 1) } do
+      assert.equal("ENODEV", select(3, server:join(group, none)))
+    end
     assert.matches("bad address", helper.error_of(server.join, server, "x y"))
   end)
 end)
