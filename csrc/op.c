@@ -108,6 +108,7 @@ void op_give_back(struct op *op) {
 }
 
 void op_let_go(struct op *op) {
+  if (!op->on_worker) return; /* what it still uses is its own */
   op->io.ptr = NULL;
   if (op->class->flags & OP_PARTS) op->arg.msg = NULL;
   op_give_back(op);

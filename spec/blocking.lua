@@ -22,6 +22,7 @@ end
 local never_waits = {
   lseek = "", fcntl = "", preadv2 = "RWF_NOWAIT", dup = "", epoll_ctl = "",
   statx = "AT_STATX_DONT_SYNC|AT_EMPTY_PATH", waitid = "WNOHANG",
+  poll = ", 0) = ",
 }
 
 local made_for_waiting = { poll = true, ppoll = true, select = true,
