@@ -173,6 +173,7 @@ local function lock(self, how)
     local ok, message, code = lock_once(self, how)
     if ok or code ~= "EBUSY" then return ok, message, code end
     core.sleep(pause)
+    if self:closed() then return nil, "lock: the file was closed", "CLOSED" end
     pause = math.min(pause * 1.5, MOST)
   end
 end

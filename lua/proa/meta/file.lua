@@ -126,7 +126,7 @@ function file:stat() end
 ---@param timeout? number seconds; 0: only try
 ---@return proa.file? itself
 ---@return string? message
----@return string? code TIMEOUT; EBUSY: that, and the shared lock is lost
+---@return string? code TIMEOUT; EBUSY: that, and the shared lock is lost; CLOSED
 function file:lock(how, timeout) end
 
 ---@return proa.file? itself
