@@ -31,6 +31,13 @@
 #define SYS_close_range 436 /* Linux 5.9 */
 #endif
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define FORGET_FRAMES(stack, len) __asan_unpoison_memory_region(stack, len)
+#else
+#define FORGET_FRAMES(stack, len) ((void)0)
+#endif
+
 enum { STACK_BYTES = 256 * 1024 };
 
 struct child {
@@ -156,6 +163,9 @@ static pid_t clone_child(struct child *c, int *pidfd) {
                     : mmap(NULL, len, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (stack == MAP_FAILED) return -ENOMEM;
   pid_t pid = clone_held(c, stack, len, pidfd);
+  /* the child left from inside functions; what is mapped here next is not bad
+   */
+  FORGET_FRAMES(stack, len);
   munmap(stack, len);
   return pid;
 }
