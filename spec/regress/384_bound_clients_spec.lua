@@ -8,6 +8,7 @@ local proa = require "proa"
 
 local it = helper.it
 local socket = proa.socket
+local testing = require "proa.testing"
 local unix = require "proa.socket.unix"
 
 --- Connect in a task that is cancelled once it waits.
@@ -28,6 +29,25 @@ describe("a bound client of proa.socket", function()
     assert.equal(1, client:bind("127.0.0.1", 0))
     cancel_connect(client, "localhost", 1)
     helper.wait_until(function() return proa.stats().handles <= before end)
+  end)
+
+  it("is closed when it is cancelled while it connects", function()
+    testing.run(function()
+      collectgarbage "stop"
+      local _ <close> = proa.defer(function() collectgarbage "restart" end)
+      local server <close> = assert(proa.net.listen "127.0.0.1:80")
+      assert.is_false(server:closed())
+      local before = proa.stats().handles
+      local client = socket.tcp()
+      assert.equal(1, client:bind("127.0.0.1", 0))
+      local task = proa.spawn(client.connect, client, "127.0.0.1", 80)
+      proa.sleep(0.005) -- half of what an answer takes
+      assert.equal("waiting", task:status())
+      task:cancel()
+      assert.equal("CANCELLED", select(3, task:await()))
+      proa.sleep(1)
+      assert.equal(before, proa.stats().handles)
+    end, { latency = 0.01 })
   end)
 
   it("is closed when it is cancelled while it connects to a path", function()

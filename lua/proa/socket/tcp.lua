@@ -102,17 +102,24 @@ function tcp:is_dialing()
   return self.dialing ~= nil
 end
 
+--- A cancel gives the connection up, as it does everywhere else.
 local function begin(self, host, port)
   local text
-  local bound, limit = self.bound, common.limit(self)
+  local bound, limit, waited = self.bound, common.limit(self), false
   self.bound = nil
   self.dialing, text = dial.begin(host, port, self.family, bound)
   if not self.dialing then return nil, text end
+  local _ <close> = core.defer(function()
+    if waited or not self.dialing then return end
+    dial.give_up(self.dialing)
+    self.dialing = nil
+  end)
   if limit == 0 then
     core.sleep(0) -- on this machine it is often there at once
   else
     dial.wait(self.dialing, limit)
   end
+  waited = true
   return finish(self)
 end
 
