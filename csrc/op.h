@@ -85,8 +85,8 @@ enum op_flag {
   OP_LAST = 1 << 6,      /* runs when no other op uses its handle; ends it */
   OP_FILLS = 1 << 7,     /* writes to io.ptr */
   OP_EMPTIES = 1 << 8,   /* reads from io.ptr, or from the parts of arg.msg */
-  OP_FILE = 1 << 10,     /* gives a file's descriptor: closing it may block */
   OP_PARTS = 1 << 9, /* its bytes are arg.msg's parts, where io.ptr is NULL */
+  OP_FILE = 1 << 10, /* gives a file's descriptor: closing it may block */
   OP_PATIENT = 1 << 11, /* on a worker it may wait for long: beside the others,
                            and not instead of one */
   OP_DEAF = 1 << 12,    /* on a worker it is never interrupted */

@@ -264,6 +264,17 @@ function helper.wait_until(condition)
   while not condition() do proa.sleep(0) end
 end
 
+--- A module of proa's, loaded once more for this test alone, whose operations go
+-- through `call(real, verb, ...)`.
+function helper.anew(name, call)
+  local real, kept = core.call, package.loaded[name]
+  core.call = function(...) return call(real, ...) end
+  package.loaded[name] = nil
+  local fresh = require(name)
+  core.call, package.loaded[name] = real, kept
+  return fresh
+end
+
 --- The message of the error that fn raises; fails when it raises none.
 function helper.error_of(fn, ...)
   local ok, err = pcall(fn, ...)

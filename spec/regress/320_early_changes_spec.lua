@@ -12,16 +12,11 @@ local it = helper.it
 --- fs.watch, whose adds have their answer from the kernel and wait for
 -- `answer` before they know it.
 local function slow_watch(answer)
-  local call, kept = core.call, package.loaded["proa.fs.watch"]
-  core.call = function(verb, ...)
+  return helper.anew("proa.fs.watch", function(call, verb, ...)
     local value, message, code = call(verb, ...)
     if verb == "watch_add" then answer(...) end
     return value, message, code
-  end
-  package.loaded["proa.fs.watch"] = nil
-  local fresh = require "proa.fs.watch"
-  core.call, package.loaded["proa.fs.watch"] = call, kept
-  return fresh.watch
+  end).watch
 end
 
 --- Two directories, of which the second is added while somebody waits.

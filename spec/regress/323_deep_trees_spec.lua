@@ -28,15 +28,10 @@ end
 
 --- fs.rm that tells on_open(path) of each directory before it opens it.
 local function watched_rm(on_open)
-  local call, kept = core.call, package.loaded["proa.fs.remove"]
-  core.call = function(verb, path, ...)
+  return helper.anew("proa.fs.remove", function(call, verb, path, ...)
     if verb == "open" then on_open(path) end
     return call(verb, path, ...)
-  end
-  package.loaded["proa.fs.remove"] = nil
-  local fresh = require "proa.fs.remove"
-  core.call, package.loaded["proa.fs.remove"] = call, kept
-  return fresh.rm
+  end).rm
 end
 
 local function count(path)

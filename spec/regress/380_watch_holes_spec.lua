@@ -12,19 +12,14 @@ local it = helper.it
 --- fs.watch, whose adds of `path` have the kernel's answer and wait for `known`
 -- before they give it.
 local function slow_watch(path, known, asked)
-  local call, kept = core.call, package.loaded["proa.fs.watch"]
-  core.call = function(verb, fd, at, ...)
+  return helper.anew("proa.fs.watch", function(call, verb, fd, at, ...)
     local value, message, code = call(verb, fd, at, ...)
     if verb == "watch_add" and at == path then
       asked()
       known:await()
     end
     return value, message, code
-  end
-  package.loaded["proa.fs.watch"] = nil
-  local fresh = require "proa.fs.watch"
-  core.call, package.loaded["proa.fs.watch"] = call, kept
-  return fresh.watch
+  end).watch
 end
 
 local function make_directories(first, last, in_directory)

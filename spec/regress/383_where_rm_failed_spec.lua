@@ -2,7 +2,6 @@
 -- it emptied "directory/." before it said that this can't be removed.
 -- SPDX-License-Identifier: MIT
 
-local core = require "proa.core"
 local helper = require "spec.helper"
 local proa = require "proa"
 
@@ -11,16 +10,11 @@ local it = helper.it
 
 --- fs.rm for which a verb on a name fails.
 local function refused_rm(what, name)
-  local call, kept = core.call, package.loaded["proa.fs.remove"]
-  core.call = function(verb, path, ...)
+  return helper.anew("proa.fs.remove", function(call, verb, path, ...)
     if verb ~= what or name and path ~= name then return call(verb, path, ...) end
     return nil, name and ("%s %s: permission denied"):format(verb, name)
       or verb .. ": permission denied", "EACCES"
-  end
-  package.loaded["proa.fs.remove"] = nil
-  local fresh = require "proa.fs.remove"
-  core.call, package.loaded["proa.fs.remove"] = call, kept
-  return fresh.rm
+  end).rm
 end
 
 local function tree()

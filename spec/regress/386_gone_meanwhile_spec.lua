@@ -3,7 +3,6 @@
 -- may not read but may remove.
 -- SPDX-License-Identifier: MIT
 
-local core = require "proa.core"
 local helper = require "spec.helper"
 local proa = require "proa"
 
@@ -12,16 +11,11 @@ local it = helper.it
 
 --- fs.rm that calls before(verb, ...) first; what that gives is the result.
 local function watched_rm(before)
-  local call, kept = core.call, package.loaded["proa.fs.remove"]
-  core.call = function(verb, ...)
+  return helper.anew("proa.fs.remove", function(call, verb, ...)
     local results = table.pack(before(verb, ...))
     if results.n > 0 then return table.unpack(results, 1, results.n) end
     return call(verb, ...)
-  end
-  package.loaded["proa.fs.remove"] = nil
-  local fresh = require "proa.fs.remove"
-  core.call, package.loaded["proa.fs.remove"] = call, kept
-  return fresh.rm
+  end).rm
 end
 
 local function tree()
