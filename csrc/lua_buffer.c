@@ -22,11 +22,11 @@ struct lua_buffer {
 
 static const char buffer_magic;
 
-/* Looking up the class by its name took a tenth of a read into one. */
+/* Looking up the class by its name took a tenth of a read into one. (A light
+ * userdata has no length.) */
 static struct lua_buffer *as_buffer(lua_State *L, int arg) {
   struct lua_buffer *o = lua_touserdata(L, arg);
-  bool is = o && lua_type(L, arg) == LUA_TUSERDATA &&
-            lua_rawlen(L, arg) == sizeof *o && o->magic == &buffer_magic;
+  bool is = o && lua_rawlen(L, arg) == sizeof *o && o->magic == &buffer_magic;
   return is ? o : NULL;
 }
 
@@ -93,7 +93,7 @@ static size_t position(lua_Integer i, size_t len) {
 void opt_range(lua_State *L, int arg, size_t len, size_t *at, size_t *n) {
   *at = 0;
   *n = len;
-  if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) return;
+  if (lua_gettop(L) < arg) return;
   size_t i = position(luaL_optinteger(L, arg, 1), len);
   size_t j = position(luaL_optinteger(L, arg + 1, -1), len);
   if (i < 1) i = 1;

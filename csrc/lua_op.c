@@ -90,9 +90,9 @@ enum wait_end op_await_end(lua_State *L, struct op *op) {
 }
 
 void op_await_free(lua_State *L, struct op *op) {
-  struct runtime *rt = rt_get(L);
+  struct runtime *rt = op->owner;
   assert(rt->unmade == op);
-  (void)op;
+  (void)L;
   op_await_drop(rt);
 }
 

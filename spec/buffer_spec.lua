@@ -8,6 +8,14 @@ local it, it_main = helper.it, helper.it_main
 local op, fd = proa.op, proa.fd
 
 describe("a buffer", function()
+  it_main("is told from every other userdata, a light one too", function()
+    local method = proa.buffer(8).byte
+    local light = debug.upvalueid(function() return method end, 1)
+    for _, other in ipairs { light, io.stdout, "proa.bu", {} } do
+      assert.match("proa.buffer expected", helper.error_of(method, other))
+    end
+  end)
+
   it_main("is made of zeros or of a string", function()
     assert.equal("\0\0\0", proa.buffer(3):string())
     assert.equal("a\0b", proa.buffer "a\0b":string())

@@ -1,6 +1,6 @@
 --- files.lua [direct] FILE DEPTH SECONDS - random 4 KiB reads, DEPTH tasks.
 -- Each block of the file begins with its number (8 bytes, little endian), and
--- low two bytes of every read are checked; a file that is not there is made, of
+-- the lowest byte of every read is checked; a file that is not there is made, of
 -- 256 MiB. Each task has a buffer of its own and reads into it at an offset;
 -- direct: past the page cache.
 -- Prints: how=proa depth= iops= p50_us= p99_us= cpu_us= bad=
@@ -27,8 +27,7 @@ local function reader(file, blocks)
     n = n + 1
     local started = n % SAMPLE == 0 and now()
     local got = file:read_into_at(k * BLOCK, buffer)
-    local low, high = buffer:byte(1, 2)
-    if got ~= BLOCK or high << 8 | low ~= k & 0xffff then bad = bad + 1 end
+    if got ~= BLOCK or buffer:byte() ~= k & 0xff then bad = bad + 1 end
     if started then times[#times + 1] = now() - started end
   end
 end
