@@ -11,7 +11,7 @@ struct item {
   struct link link;
 };
 
-/* The lists are static as well: the entries would point at what is gone. */
+/* Entries and lists are all static: neither points at what is gone. */
 static struct item items[5];
 
 static struct list filled(struct list *l) {
@@ -49,7 +49,7 @@ TEST("what is pushed leaves in the same order") {
 TEST("what is pushed to the front leaves first") {
   static struct list l;
   filled(&l);
-  struct item nine = {.n = 9};
+  static struct item nine = {.n = 9};
   link_init(&nine.link);
   list_push_front(&l, &nine.link);
   CHECK_INT(digits(&l), ==, 901234);
@@ -78,7 +78,7 @@ TEST("list_next walks to the end") {
 TEST("splicing moves all of one list behind another") {
   static struct list a, b = LIST_INIT(&b);
   filled(&a);
-  struct item seven = {.n = 7};
+  static struct item seven = {.n = 7};
   link_init(&seven.link);
   list_push(&b, &seven.link);
   list_splice(&b, &a);
