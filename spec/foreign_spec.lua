@@ -324,6 +324,12 @@ local function installed(name)
     package.searchpath(name, package.cpath)
 end
 
+--- Why not, or nil.
+local function cannot_live_in(name)
+  if simulated then return "the simulation has no descriptor to wait for" end
+  if not installed(name) then return name .. " is not installed" end
+end
+
 describe("with cqueues", function()
   it("a controller runs inside a task", function()
     if not installed "cqueues" then return pending "cqueues is not installed" end
@@ -344,9 +350,8 @@ describe("with cqueues", function()
   end)
 
   it("proa runs inside a controller", function()
-    if simulated or not installed "cqueues" then
-      return pending "cqueues is not installed"
-    end
+    local missing = cannot_live_in "cqueues"
+    if missing then return pending(missing) end
     local output, status = helper.lua [[
       local proa, cqueues = require "proa", require "cqueues"
       local a, b = proa.net.pair()
@@ -370,9 +375,8 @@ end)
 
 describe("with luv", function()
   it("proa runs inside its loop", function()
-    if simulated or not installed "luv" then
-      return pending "luv is not installed"
-    end
+    local missing = cannot_live_in "luv"
+    if missing then return pending(missing) end
     local output, status = helper.lua [[
       local proa, uv = require "proa", require "luv"
       local poll, timer = uv.new_poll(proa.pollfd()), uv.new_timer()
