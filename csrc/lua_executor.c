@@ -244,31 +244,33 @@ static void check_callable(lua_State *L) {
 
 /* spawn(fn, ...): joins the group of the task that spawns. In one that was
  * cancelled it is cancelled as well, but under a shield: a cleanup may spawn.
- */
-static struct task *spawn(lua_State *L) {
+ * The function is the first above the argument `instead` (task_spawn). */
+static struct task *spawn(lua_State *L, int instead) {
   struct runtime *rt = rt_open(L);
   if (!lua_isfunction(L, 1)) check_callable(L);
   struct group *g = group_current(rt);
-  struct task *t = task_spawn(L, rt, lua_gettop(L) - 1, g);
+  struct task *t = task_spawn(L, rt, lua_gettop(L) - 1 - instead, g, instead);
   if (g->cancelled && rt->current && task_cancelled_scope(rt->current))
     task_cancel(t);
   return t;
 }
 
 static int l_spawn(lua_State *L) {
-  spawn(L);
+  spawn(L, 0);
   return 1;
 }
 
-/* The same for serve: its errors are reported and fail no run. */
+/* spawn_handler(handler, fn, ...): the same for serve: its errors are reported
+ * and fail no run. When serve itself is a task's function, no line of a script
+ * spawns, and the place is the handler's. */
 static int l_spawn_handler(lua_State *L) {
-  spawn(L)->handler = true;
+  spawn(L, 1)->handler = true;
   return 1;
 }
 
 /* The same for who takes each end itself (crew.lua): no error is reported. */
 static int l_spawn_member(lua_State *L) {
-  spawn(L)->observed = true;
+  spawn(L, 0)->observed = true;
   return 1;
 }
 

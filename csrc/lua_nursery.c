@@ -337,7 +337,7 @@ static const struct wait_class waits_room = {
 static int spawn_child(lua_State *L, struct nursery *n) {
   if (n->ended) return luaL_error(L, "spawn: the scope has ended");
   struct runtime *rt = rt_open(L);
-  struct task *t = task_spawn(L, rt, lua_gettop(L) - 2, &n->group);
+  struct task *t = task_spawn(L, rt, lua_gettop(L) - 2, &n->group, 0);
   t->child = true;
   n->running++;
   if (n->group.cancelled) task_cancel(t);

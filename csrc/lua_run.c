@@ -184,7 +184,7 @@ static int run_fn(lua_State *L, struct task *me, bool told) {
   luaL_setmetatable(L, GROUP_CLASS);
   object_register(L, g);
   lua_insert(L, 1);
-  g->main = task_spawn(L, rt, nargs, g);
+  g->main = task_spawn(L, rt, nargs, g, 0);
   g->main_end.wake = main_ended;
   list_push(&g->main->watchers, &g->main_end.link);
   if (!rt->run_group) rt->run_group = g;

@@ -22,11 +22,11 @@ enum { NAME_LENGTH = 23 };
 /* -- making -- */
 
 /* Made into text only when somebody asks. */
-static void note_place(lua_State *L, struct task *t) {
+static void note_place(lua_State *L, struct task *t, int instead) {
   struct runtime *rt = t->rt;
   const struct task *by = rt->current;
   lua_Debug ar;
-  bool found = traceback_find_place(L, rt, &ar);
+  bool found = traceback_find_place(L, rt, instead, &ar);
   t->by = by ? by->id : 0;
   t->born = rt->tick;
   t->place = place_find(&rt->places, by ? by->place : PLACE_MAIN,
@@ -155,7 +155,7 @@ static void keep_arguments(lua_State *L, int nargs) {
 
 /* All that can fail first; then the task exists for everybody at once. */
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
-                        struct group *group) {
+                        struct group *group, int instead) {
   int kept = nargs <= KEPT_MAX ? nargs : 0;
   struct task *t = lua_newuserdatauv(L, sizeof *t, 1 + kept);
   if (rt->live > MANY) malloc_hint_growth(t);
@@ -171,7 +171,7 @@ struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
   lua_replace(L, -(nargs + 2));
   lua_pop(L, nargs);
   t->id = ++rt->last_id;
-  note_place(L, t);
+  note_place(L, t, instead);
   list_push(&rt->tasks, &t->all);
   task_make_ready(t);
   rt->live++;

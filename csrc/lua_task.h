@@ -195,9 +195,10 @@ uint64_t await_until(struct runtime *rt, uint64_t limit_ns);
 
 /* -- tasks -- */
 
-/* Function and nargs arguments on top of L are taken; pushes the task. */
+/* Function and nargs arguments on top of L are taken; pushes the task. For
+ * `instead` see traceback_find_place. */
 struct task *task_spawn(lua_State *L, struct runtime *rt, int nargs,
-                        struct group *group);
+                        struct group *group, int instead);
 void task_wake(struct task *t, enum wait_end end);
 /* Ask its wait to end this way, if it waits. */
 void task_interrupt(struct task *t, enum wait_end end);
@@ -259,9 +260,10 @@ lua_State *task_argument(struct task *t, int n);
 /* The line where a live task is, outside the runtime's own code: "file:line";
  * "" when it has not started. */
 void task_where(lua_State *L, struct task *t, char *into, size_t len);
-/* The nearest Lua function on L outside the runtime's own code; false: none.
- * Fills what "Sl" asks for. */
-bool traceback_find_place(lua_State *L, const struct runtime *rt,
+/* The nearest Lua function on L outside the runtime's own code, or else where
+ * the function at `instead` (0: none) is defined; false: neither. Fills what
+ * "Sl" asks for. */
+bool traceback_find_place(lua_State *L, const struct runtime *rt, int instead,
                           lua_Debug *ar);
 
 /* Is it a function of lua/proa? ar: "S" is filled. */

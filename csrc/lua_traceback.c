@@ -41,8 +41,17 @@ static int l_own_code(lua_State *L) {
   return 0;
 }
 
+/* Where the function at idx begins, when it is a script's. */
+static bool find_definition(lua_State *L, const struct runtime *rt, int idx,
+                            lua_Debug *ar) {
+  lua_pushvalue(L, idx);
+  lua_getinfo(L, ">S", ar);
+  ar->currentline = ar->linedefined;
+  return ar->what[0] != 'C' && !traceback_is_own(rt, ar);
+}
+
 /* spawn may be called through pcall, and by the runtime in the user's name. */
-bool traceback_find_place(lua_State *L, const struct runtime *rt,
+bool traceback_find_place(lua_State *L, const struct runtime *rt, int instead,
                           lua_Debug *ar) {
   int first = 0;
   for (int i = 1; i <= PLACE_LEVELS && lua_getstack(L, i, ar); i++) {
@@ -51,6 +60,7 @@ bool traceback_find_place(lua_State *L, const struct runtime *rt,
     if (!traceback_is_own(rt, ar)) return true;
     if (!first) first = i;
   }
+  if (instead && find_definition(L, rt, instead, ar)) return true;
   if (!first || !lua_getstack(L, first, ar)) return false;
   lua_getinfo(L, "Sl", ar);
   snprintf(ar->short_src, sizeof ar->short_src, "proa/%s",

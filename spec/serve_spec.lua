@@ -326,6 +326,53 @@ describe("closing a listener that serves", function()
   end)
 end)
 
+--- The number of the line that calls it.
+local function line() return debug.getinfo(2, "l").currentline end
+
+describe("the place of a handler's task", function()
+  --- Where that of the listener's next client was spawned, by its record.
+  local function spawned_at(address, handled)
+    local _ <close> = client(address, "one")
+    local id = handled:await()
+    for _, record in ipairs(proa.tasks()) do
+      if record.id == id then
+        return record.spawned:match "[^/]*/?[^/]*$"
+      end
+    end
+  end
+
+  local function handler_of(handled)
+    return function(conn)
+      handled:set(proa.current():id())
+      conn:read "l"
+      conn:read "l"
+    end, line() - 4
+  end
+
+  it("is where the handler is defined when serve is a task's function",
+    function(listener, address)
+      local handled = proa.future()
+      local handler, defined = handler_of(handled)
+      local server = proa.spawn(listener.serve, listener, handler)
+      assert.equal("spec/serve_spec.lua:" .. defined,
+        spawned_at(address, handled))
+      listener:close()
+      server:await()
+    end)
+
+  it("is the line that called serve otherwise", function(listener, address)
+    local handled, called = proa.future(), nil
+    local server = proa.spawn(function()
+      called = line() + 1
+      listener:serve((handler_of(handled)))
+    end)
+    local place = spawned_at(address, handled)
+    assert.equal("spec/serve_spec.lua:" .. called, place)
+    listener:close()
+    server:await()
+  end)
+end)
+
 describe("incoming", function()
   it("accepts one client for each step", function(listener, address)
     local conns, n = clients(address, 4), 0

@@ -231,7 +231,7 @@ local function serve(self, handler, options)
     else
       local member = crew_add(service, stream)
       member.turn = room and enter(room)
-      member.task = core.spawn_handler(handle, member)
+      member.task = core.spawn_handler(handler, handle, member)
     end
   end
 end

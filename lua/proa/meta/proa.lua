@@ -72,7 +72,7 @@ function proa.spawn(fn, ...) end
 ---@field waited? number seconds that it has waited
 ---@field left? number seconds until it gives up, or wakes from its sleep
 ---@field at? string "file:line" where it is; nil before it has started
----@field spawned string "file:line" that spawned it
+---@field spawned string "file:line" that spawned it, or where a handler of serve is defined
 ---@field by integer id of the task that spawned it; 0: the main chunk
 ---@field traceback string its own frames, then what spawned it
 
