@@ -59,6 +59,7 @@ struct runtime {
   unsigned inner_wanted; /* coroutines that run and may come to be in it */
   unsigned external;     /* waits that something outside this state may end */
   struct task *starting; /* its coroutine is being made */
+  bool lost;             /* memory was short for a handler: served_heal */
   bool pumping;
   bool settling; /* the root only waits for what closes */
   uint64_t settle_until;

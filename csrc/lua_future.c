@@ -163,6 +163,7 @@ int future_push_results(lua_State *L, int idx) {
     return push_fail(L, "the future was cancelled", "CANCELLED");
   lua_getiuservalue(L, idx, 1);
   if (f->state == FUTURE_FAILED) return lua_error(L);
+  if (lua_isnil(L, -1)) return 0; /* set to nothing */
   lua_getfield(L, -1, "n");
   int n = (int)lua_tointeger(L, -1), values = lua_gettop(L) - 1;
   lua_pop(L, 1);
@@ -280,14 +281,18 @@ static struct future *check_settable(lua_State *L, const char *verb) {
   return f;
 }
 
-/* set(...): false when it was cancelled meanwhile */
+/* set(...): false when it was cancelled meanwhile. Without values it needs no
+ * memory. */
 static int l_set(lua_State *L) {
   struct future *f = check_settable(L, "set");
   bool pending = f->state == FUTURE_PENDING;
   if (pending) {
-    push_room(L, lua_gettop(L) - 1);
-    lua_insert(L, 2);
-    keep_values(L, 1, 2, lua_gettop(L) - 2);
+    int n = lua_gettop(L) - 1;
+    if (n) {
+      push_room(L, n);
+      lua_insert(L, 2);
+      keep_values(L, 1, 2, n);
+    }
     f->state = FUTURE_SET;
     waiter_wake_all(&f->waiters);
   }

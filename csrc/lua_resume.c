@@ -87,6 +87,11 @@ void executor_push_handler(lua_State *L) {
   lua_pushcfunction(L, note_traceback);
 }
 
+/* Perhaps without having run its <close> variables. */
+static void note_lost(struct task *t) {
+  if (t->handler) t->rt->lost = true;
+}
+
 /* The body has ended: what it returned, or its error, is all that is left. */
 static int task_main_k(lua_State *L, int status, lua_KContext ctx) {
   struct task *t = (struct task *)ctx;
@@ -97,6 +102,7 @@ static int task_main_k(lua_State *L, int status, lua_KContext ctx) {
     t->state = TASK_CANCELLED;
   else
     t->state = TASK_FAILED;
+  if (status == LUA_ERRMEM) note_lost(t);
   if (t->state != TASK_ENDED) return 1;
   return lua_gettop(L) - 2;
 }
@@ -225,7 +231,10 @@ static void after_resume(lua_State *L, struct task *t, int status, int nres) {
     task_make_ready(t);
     return;
   }
-  if (status != LUA_OK) t->state = TASK_FAILED; /* not even pcall could run */
+  if (status != LUA_OK) { /* not even pcall could run */
+    t->state = TASK_FAILED;
+    note_lost(t);
+  }
   if (!task_done(t)) t->state = TASK_ENDED;
   task_finish(L, t);
 }
@@ -384,7 +393,7 @@ static int run_protected(lua_State *L) {
 }
 
 /* true, or an error that is nobody's is left on top. */
-bool tasks_run(lua_State *L, struct runtime *rt) {
+static bool run_some(lua_State *L, struct runtime *rt) {
   if (list_empty(&rt->ready)) return true;
   struct runtime *outer = rt_running;
   rt_running = rt;
@@ -398,7 +407,15 @@ bool tasks_run(lua_State *L, struct runtime *rt) {
   lua_pop(L, 1);
   rt->starting = NULL;
   t->state = TASK_FAILED;
+  note_lost(t);
   task_drop_start(L, t);
   task_finish(L, t);
   return true;
+}
+
+/* Also when none is ready: what memory was short for is tried again. */
+bool tasks_run(lua_State *L, struct runtime *rt) {
+  bool ran = run_some(L, rt);
+  if (rt->lost) served_heal(L, rt);
+  return ran;
 }

@@ -1,9 +1,14 @@
-/* lua_served.c - a handler of serve, and the idle limit that serve set for it.
+/* lua_served.c - a handler of serve: its idle limit, and what becomes of its
+ * place when there was no memory for it.
  *
  * Where that limit ends the handler, serve has done what it was told: nobody's
  * mistake, so it is counted and logged instead of reported. Any other error
  * goes on as it was raised. What a handler makes of the limit's message itself,
  * or a limit that it has set, is its own affair.
+ *
+ * A task that cannot even begin runs none of its <close> variables, and one
+ * without memory to call them neither: listener.lua is told, and looks which
+ * of its handlers have ended so. Each turn tries that again until it could.
  *
  * SPDX-License-Identifier: MIT */
 #include <string.h>
@@ -52,8 +57,43 @@ static int l_handle_served(lua_State *L) {
   return scope_call(L, handled_k);
 }
 
+/* -- those that memory was short for -- */
+
+static const char heal_key; /* registry: what listener.lua is told by */
+
+/* on_lost(fn) */
+static int l_on_lost(lua_State *L) {
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &heal_key);
+  return 0;
+}
+
+static int heal(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &heal_key);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+void served_heal(lua_State *L, struct runtime *rt) {
+  if (!lua_checkstack(L, 4)) return;
+  lua_pushcfunction(L, heal);
+  rt->lost = lua_pcall(L, 0, 0, 0) != LUA_OK;
+  if (rt->lost) lua_pop(L, 1);
+}
+
+/* task_ended(task) -> whether it has begun; nil: it lives, or it is another
+ * runtime's */
+static int l_task_ended(lua_State *L) {
+  struct task *t = task_test(L, 1);
+  if (!t || !task_done(t)) return 0;
+  lua_pushboolean(L, t->started);
+  return 1;
+}
+
 void open_served(lua_State *L) {
   static const luaL_Reg functions[] = {{"handle_served", l_handle_served},
+                                       {"on_lost", l_on_lost},
+                                       {"task_ended", l_task_ended},
                                        {NULL, NULL}};
   add_functions(L, functions);
 }

@@ -277,6 +277,9 @@ bool traceback_push_name(lua_State *L);
 /* Run those that are ready, a bounded number. false: an error that is no
  * task's is left on top. */
 bool tasks_run(lua_State *L, struct runtime *rt);
+/* Handlers of serve have ended for lack of memory: their places are given up.
+ * lua_served.c; raises nothing. */
+void served_heal(lua_State *L, struct runtime *rt);
 /* At lua_close: it is closed, and nobody is told. */
 void task_shut(struct runtime *rt, struct task *t);
 

@@ -35,48 +35,52 @@ end
 
 -- -- room: at most `max` handlers at once --
 
--- { listener, max, running, queue }; queue: futures of handlers that exist,
+-- { listener, max, running, queue }; queue: places of handlers that exist,
 -- because their clients came before the close, and wait for their turn.
+-- A place is { room, turn }: no room when it was left; a future that tells when
+-- the turn has come, or false. Leaving it makes nothing.
 
---- A handler begins: nil, or the future that tells when it may.
-local function enter(room)
-  if room.running < room.max then
-    room.running = room.running + 1
-    return nil
-  end
-  local turn = core.future()
-  room.queue[#room.queue + 1] = turn
-  return turn
-end
-
---- A handler has ended: its place goes to the next.
-local function leave(room)
-  local turn = table.remove(room.queue, 1)
-  if turn then return turn:set(true) end
-  room.running = room.running - 1
-  core.serve_wake(room.listener)
-end
-
---- A handler was cancelled before its turn. false: its turn had come.
-local function give_up(room, turn)
+--- A handler ends before its turn has come. false: it has come.
+local function give_up(room, place)
   for i, waiting in ipairs(room.queue) do
-    if waiting == turn then return table.remove(room.queue, i) end
+    if waiting == place then return table.remove(room.queue, i) end
   end
   return false
 end
 
-local place = {
-  __close = function(self)
-    if not give_up(self.room, self.turn) then leave(self.room) end
-  end,
-}
+--- A handler has ended: its place goes to the next.
+local function leave(place)
+  local room = place.room
+  if not room then return end
+  place.room = nil
+  if place.turn and give_up(room, place) then return end
+  local waiting = table.remove(room.queue, 1)
+  if waiting then return waiting.turn:set() end
+  room.running = room.running - 1
+  core.serve_wake(room.listener)
+end
+
+local place_meta = { __close = leave }
+
+--- The place that a handler has, or waits for.
+local function enter(room)
+  local place = setmetatable({ room = room, turn = false }, place_meta)
+  if room.running < room.max then
+    room.running = room.running + 1
+  else
+    place.turn = core.future()
+    room.queue[#room.queue + 1] = place
+  end
+  return place
+end
 
 -- -- crew: who serves a listener's clients at the moment --
 
 -- { serving, n, list, room, idle, aborted }: calls of serve; handlers, those
--- that wait for their turn too; records { task, stream, over } of them and of
--- some that have ended, up to `room`; the future of who waits for the end of
--- all; nobody is served any more.
+-- that wait for their turn too; members, and some that have left, up to `room`;
+-- the future of who waits for the end of all; nobody is served any more.
+-- A member is { service, stream, task, place }. Its task is false until there
+-- is one, and nil when it has left; its place false without a limit.
 local crews = setmetatable({}, { __mode = "k" })
 
 local function crew_of(self)
@@ -90,18 +94,21 @@ end
 
 local function crew_check(crew)
   if crew.n > 0 or crew.serving > 0 or not crew.idle then return end
-  crew.idle:set(true)
+  crew.idle:set() -- to nothing: makes nothing
   crew.idle = nil
 end
 
-local membership = {
-  __close = function(member)
-    local crew = member.service.crew
-    member.over, member.task, member.stream = true, nil, nil
-    crew.n = crew.n - 1
-    crew_check(crew)
-  end,
-}
+--- It may have left before. Makes nothing.
+local function crew_leave(member)
+  if member.task == nil then return end
+  local crew = member.service.crew
+  member.task, member.stream = nil, nil
+  crew.n = crew.n - 1
+  if member.place then leave(member.place) end
+  crew_check(crew)
+end
+
+local membership = { __close = crew_leave }
 
 --- Those that have ended leave now and then, so that each costs the same.
 local function crew_add(service, stream)
@@ -110,15 +117,38 @@ local function crew_add(service, stream)
   if #list >= crew.room then
     local left = {}
     for _, member in ipairs(list) do
-      if not member.over then left[#left + 1] = member end
+      if member.task ~= nil then left[#left + 1] = member end
     end
     list, crew.list, crew.room = left, left, math.max(16, 2 * #left)
   end
   local member = setmetatable({ service = service, stream = stream,
-    task = false }, membership)
-  list[#list + 1], crew.n = member, crew.n + 1
+    task = false, place = false }, membership)
+  list[#list + 1] = member
+  crew.n = crew.n + 1
+  if service.room then member.place = enter(service.room) end
   return member
 end
+
+--- Those that serve could not spawn.
+local function crew_drop(service)
+  for _, member in ipairs(service.crew.list) do
+    if member.task == false and member.service == service then
+      member.stream:close()
+      crew_leave(member)
+    end
+  end
+end
+
+-- Those whose tasks memory was too short for to begin, or to end, leave here.
+core.on_lost(function()
+  for _, crew in pairs(crews) do
+    for _, member in ipairs(crew.list) do
+      local begun = member.task and core.task_ended(member.task)
+      if begun == false and member.task then member.stream:close() end
+      if begun ~= nil and member.task then crew_leave(member) end
+    end
+  end
+end)
 
 --- Close, and wait until serve has returned and all handlers have ended.
 ---@param timeout number? seconds
@@ -128,8 +158,8 @@ local function drain(self, timeout)
   self:close()
   if crew.n == 0 and crew.serving == 0 then return true end
   crew.idle = crew.idle or core.future()
-  local done, _, code = crew.idle:await(timeout)
-  if done then return true end
+  local _, _, code = crew.idle:await(timeout)
+  if not code then return true end
   return nil, ("drain: timed out, with %d being served"):format(crew.n), code
 end
 
@@ -139,7 +169,7 @@ local function abort(self)
   crew.aborted = true
   self:close()
   for _, member in ipairs(crew.list) do
-    if not member.over then
+    if member.task then
       member.task:cancel()
       member.stream:abort()
     end
@@ -151,10 +181,9 @@ end
 --- With a limit on how many there are at once: the place is left before the
 -- connection is closed.
 local function handle_limited(member, conn)
-  local service = member.service
-  local _ <close> = setmetatable({ room = service.room, turn = member.turn },
-    place)
-  if member.turn then member.turn:await() end
+  local service, place = member.service, member.place
+  local _ <close> = place
+  if place.turn then place.turn:await() end
   if conn:closed() then return end -- abort was quicker
   if service.idle then
     return core.handle_served(conn, service.handler, service.idle)
@@ -177,7 +206,9 @@ local function handle(member)
 end
 
 local serving = {
-  __close = function(self)
+  __close = function(self, err)
+    if not self.begun then return end
+    if err then crew_drop(self) end
     core.serve_end(self.listener)
     self.crew.serving = self.crew.serving - 1
     crew_check(self.crew)
@@ -215,11 +246,12 @@ local function serve(self, handler, options)
   check_serve(self, handler, options)
   local room = options.max
     and { listener = self, max = options.max, running = 0, queue = {} }
-  core.serve_begin(self)
   local crew = crew_of(self)
-  crew.serving = crew.serving + 1
   local service <close> = setmetatable({ listener = self, crew = crew,
-    handler = handler, idle = options.idle, room = room }, serving)
+    handler = handler, idle = options.idle, room = room, begun = false },
+    serving)
+  core.serve_begin(self)
+  service.begun, crew.serving = true, crew.serving + 1
   while true do
     while room and room.running >= room.max and not self:closed() do
       core.serve_wait(self)
@@ -230,7 +262,6 @@ local function serve(self, handler, options)
       stream:abort() -- it was accepted before that, and not taken yet
     else
       local member = crew_add(service, stream)
-      member.turn = room and enter(room)
       member.task = core.spawn_handler(handler, handle, member)
     end
   end
