@@ -100,6 +100,14 @@ static int l_inotify(lua_State *L) {
   return push_new_fds(L, p, "watch", 1, &fd);
 }
 
+/* unwatch(fd object, number of a watch); one that is gone is no error */
+static int l_unwatch(lua_State *L) {
+  struct proactor *p = rt_proactor(L);
+  int wd = (int)luaL_checkinteger(L, 2);
+  (void)inotify_rm_watch(check_fd(L, p, 1)->handle->fd, wd);
+  return 0;
+}
+
 /* is_fifo_to_read(fd object) */
 static int l_is_fifo_to_read(lua_State *L) {
   struct proactor *p = rt_proactor(L);
@@ -126,6 +134,7 @@ static void set_bits(lua_State *L) {
 
 void open_fs(lua_State *L) {
   static const luaL_Reg functions[] = {{"inotify", l_inotify},
+                                       {"unwatch", l_unwatch},
                                        {"is_fifo_to_read", l_is_fifo_to_read},
                                        {NULL, NULL}};
   add_functions(L, functions);

@@ -113,6 +113,31 @@ describe("watch", function()
     assert.equal("watch: timed out", message)
   end)
 
+  it("leaves nothing watched when an add was cancelled", function()
+    local dir, n = root(), 40
+    for i = 1, n do assert(fs.mkdir(dir .. "/" .. i)) end
+    local watch <close> = assert(fs.watch(dir .. "/" .. n))
+    local info = "/proc/self/fdinfo/" .. watch.fd:fileno()
+    local function watched()
+      return select(2, helper.read_file(info):gsub("inotify wd:", ""))
+    end
+    assert.equal(1, watched())
+    for i = 1, n do -- the last is watched already, and stays so
+      local task = proa.spawn(watch.add, watch, dir .. "/" .. i)
+      proa.yield()
+      task:cancel()
+      task:await()
+    end
+    helper.wait_until(function()
+      assert(watch:add(dir .. "/" .. n))
+      return not watch.strays[1]
+    end)
+    assert.equal(1, watched())
+    assert(fs.mkdir(dir .. "/1/x"))
+    assert(fs.mkdir(dir .. "/" .. n .. "/y"))
+    assert.same({ "created y" }, changes(watch, 1))
+  end)
+
   it("takes part in select", function()
     local dir = root()
     local watch <close> = assert(fs.watch(dir))

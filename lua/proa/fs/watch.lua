@@ -63,8 +63,22 @@ local function known(self, record)
     or record[2] & OVERFLOW ~= 0
 end
 
+--- An add that was given up may have been quicker, and the kernel watches. That
+-- is ended as soon as it is known, but not what another add has asked for, too.
+local function end_strays(self)
+  if self.adds > 0 or not self.fd then return end
+  local left = {}
+  for _, adding in ipairs(self.strays) do
+    local done, wd = adding:poll()
+    if not done then left[#left + 1] = adding end
+    if wd and not self.paths[wd] then core.unwatch(self.fd, wd) end
+  end
+  self.strays = left
+end
+
 --- In the order of the kernel: what is not known yet keeps the later ones.
 local function deliver(self)
+  if self.strays[1] then end_strays(self) end
   local records, at = self.records, 1
   while records[at] and known(self, records[at]) do
     local change = change_of(self, records[at])
@@ -147,6 +161,7 @@ end
 
 --- The next change.
 function methods:next(timeout)
+  if self.strays[1] then end_strays(self) end
   if self.queue[self.first] then return pop(self) end
   if timeout == nil then return wait(self) end
   if type(timeout) ~= "number" then
@@ -161,13 +176,20 @@ end
 function methods:add(path)
   args.path("add", path)
   if not self.fd then return closed() end
+  local adding = core.op.watch_add(self.fd, path, MASK)
+  local answered = false
   self.adds = self.adds + 1
   local _ <close> = setmetatable({}, { __close = function()
     self.adds = self.adds - 1
+    if not answered and self.fd then
+      adding:cancel()
+      self.strays[#self.strays + 1] = adding
+    end
     deliver(self)
     added(self)
   end })
-  local wd, message, code = call("watch_add", self.fd, path, MASK)
+  local wd, message, code = adding:await()
+  answered = true
   if not wd then return nil, (message:gsub("^watch_add", "watch")), code end
   self.paths[wd] = path
   return self
@@ -176,7 +198,7 @@ end
 --- End it; who waits for a change is told.
 function methods:close()
   local fd = self.fd
-  self.fd = nil
+  self.fd, self.strays = nil, {}
   if fd then fd:close() end
   added(self)
   return true
@@ -225,7 +247,7 @@ function watch.watch(paths, ...)
   local fd, message, code = core.inotify()
   if not fd then return nil, message, code end
   local self = setmetatable({ fd = fd, paths = {}, records = {}, adds = 0,
-    queue = {}, first = 1, last = 0, -- its changes, from first to last
+    strays = {}, queue = {}, first = 1, last = 0, -- its changes, from first to last
     buffer = core.buffer(BYTES) }, class)
   for _, path in ipairs(paths) do
     local ok
