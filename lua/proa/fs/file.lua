@@ -155,6 +155,11 @@ local FIRST, MOST = 0.001, 0.05 -- seconds between tries
 
 local held = setmetatable({}, { __mode = "k" }) -- file -> how it is locked
 
+--- A file that was closed meanwhile has no path any more, so it is asked first.
+local function not_locked(path, why, code)
+  return nil, ("lock %s: %s"):format(path, why), code
+end
+
 --- One try. What was held is gone when the other can't be had: flock(2) drops
 -- it first.
 local function lock_once(self, how)
@@ -167,28 +172,30 @@ local function lock_once(self, how)
   return nil, message, code
 end
 
-local function lock(self, how)
+local function lock(self, how, path)
   local pause = FIRST
   while true do
     local ok, message, code = lock_once(self, how)
+    if code == "CLOSED" then break end
     if ok or code ~= "EBUSY" then return ok, message, code end
     core.sleep(pause)
-    if self:closed() then return nil, "lock: the file was closed", "CLOSED" end
+    if self:closed() then break end
     pause = math.min(pause * 1.5, MOST)
   end
+  return not_locked(path, "the file was closed", "CLOSED")
 end
 
 --- The whole of a lock call; "TIMEOUT" also for the one try of 0 s.
-local function lock_within(self, how, timeout)
+local function lock_within(self, how, path, timeout)
   local ok, message, code
-  if timeout == nil then return lock(self, how) end
+  if timeout == nil then return lock(self, how, path) end
   if timeout == 0 then
     ok, message, code = lock_once(self, how)
   else
-    ok, message, code = core.timeout(timeout, lock, self, how)
+    ok, message, code = core.timeout(timeout, lock, self, how, path)
   end
   if code == "EBUSY" or code == "TIMEOUT" then
-    return nil, named(self, "lock", "timed out"), "TIMEOUT"
+    return not_locked(path, "timed out", "TIMEOUT")
   end
   return ok, message, code
 end
@@ -201,16 +208,15 @@ local function regain(self, had)
 end
 
 --- As above, by who holds a lock already and is to keep it.
-local function convert(self, had, how, timeout)
+local function convert(self, had, how, path, timeout)
   local over = false
   local _ <close> = core.defer(function()
     if not over then regain(self, had) end -- it was cancelled
   end)
-  local ok, message, code = lock_within(self, how, timeout)
+  local ok, message, code = lock_within(self, how, path, timeout)
   over = true
   if ok or regain(self, had) then return ok, message, code end
-  return nil, named(self, "lock", ("timed out, and the %s lock is lost"):format(
-    had)), "EBUSY"
+  return nil, ("%s, and the %s lock is lost"):format(message, had), "EBUSY"
 end
 
 --- Lock the whole file, against everybody who locks it too.
@@ -222,9 +228,9 @@ function file:lock(how, timeout)
   if timeout ~= nil and type(timeout) ~= "number" then
     misuse "lock: timeout: a number of seconds expected"
   end
-  local had = held[self]
-  if had then return convert(self, had, how, timeout) end
-  return lock_within(self, how, timeout)
+  local had, path = held[self], self:path()
+  if had then return convert(self, had, how, path, timeout) end
+  return lock_within(self, how, path, timeout)
 end
 
 function file:unlock()
