@@ -281,3 +281,25 @@ describe("a child", function()
     assert.is_true(to:read "a" == "head " .. BYTES .. " tail")
   end)
 end)
+
+describe("a whole file that cannot be copied", function()
+  it("is named, with where it should have gone", function()
+    local file, none = temp_file("file", "hello"), temp "none"
+    local dir = assert(fs.tmpdir())
+    for _, case in ipairs {
+      { none, temp "b", "copy %s: no such file or directory" },
+      { dir, temp "b", "copy %s: is a directory" },
+      { file, none .. "/b", "copy %s to %s: no such file or directory" },
+      { file, dir, "copy %s to %s: is a directory" },
+      { file, file, "copy %s to %s: they are the same file" },
+      { file, "/dev/full", "copy %s to %s: no space left on device" },
+    } do
+      local from, to, text = table.unpack(case)
+      local _, message = fs.copy(from, to)
+      assert.equal(text:format(from, to), message)
+    end
+    assert(fs.rm(dir))
+    local _, message = fs.write(none .. "/b", "x", { atomic = true })
+    assert.equal(("write %s/b: no such file or directory"):format(none), message)
+  end)
+end)

@@ -11,6 +11,11 @@ local call, bits, open = core.call, core.open_bits, opening.open
 
 local whole = {}
 
+--- What an operation on one of several files failed of, told of all of it.
+local function failed(what, message, code)
+  return nil, ("%s: %s"):format(what, message:match ".*: (.*)$" or message), code
+end
+
 local function read(path, max)
   local file <close>, message, code = open(path, bits.read)
   if not file then return nil, message, code end
@@ -73,7 +78,7 @@ local function write_atomic(path, data, permissions, sync)
     ok, message, code = call("chmod", temp.name, mode)
   end
   if ok then ok, message, code = call("rename", temp.name, target) end
-  if not ok then return nil, message, code end
+  if not ok then return failed("write " .. path, message, code) end
   temp.name = nil
   if sync then return sync_directory(directory_of(target)) end
   return true
@@ -132,8 +137,7 @@ local function copy_open(from, to, options)
   local stat, message, code = to:stat()
   if not source or not stat then return nil, message, code end
   if same_file(source, stat) then
-    return nil, ("copy %s to %s: they are the same file"):format(from:path(),
-      to:path()), "EINVAL"
+    return nil, "they are the same file", "EINVAL"
   end
   local ok = true
   if stat.size > 0 then ok, message, code = to:truncate(0) end
@@ -145,19 +149,24 @@ local function copy_open(from, to, options)
 end
 
 local function copy(from, to, options, permissions)
+  local what = "copy " .. from
   local input <close>, message, code = open(from, bits.read)
-  if not input then return nil, message, code end
+  if not input then return failed(what, message, code) end
   local stat
   stat, message, code = input:stat()
-  if not stat then return nil, message, code end
+  if not stat then return failed(what, message, code) end
   if stat.type == "directory" then
-    return nil, ("copy %s: is a directory"):format(from), "EISDIR"
+    return failed(what, "is a directory", "EISDIR")
   end
+  what = what .. " to " .. to
   local output <close>, why, how = open(to, bits.write | bits.create
     | (options.exclusive and bits.exclusive or 0),
     permissions or stat.permissions & 511)
-  if not output then return nil, why, how end
-  return copy_open(input, output, options)
+  if not output then return failed(what, why, how) end
+  local n
+  n, message, code = copy_open(input, output, options)
+  if not n then return failed(what, message, code) end
+  return n
 end
 
 --- Copy the content of a file, and its permissions when `to` is new.
