@@ -35,6 +35,7 @@ struct handle {
   struct link link; /* in the proactor's list of handles */
   void (*on_closed)(struct op *, const struct op_result *); /* or NULL */
   void *closer;                                             /* its op->owner */
+  struct unix_path *made; /* goes when it is closed; malloced, or NULL */
   /* The driver's part. poll: readiness as last seen, ops that wait for it. */
   struct {
     struct list in, out; /* struct op.queue, first come first served */

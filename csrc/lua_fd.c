@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -163,6 +164,35 @@ static int l_bind(lua_State *L) {
   return 1;
 }
 
+/* For a socket of net.connect: a path is made as a listener's is, and goes with
+ * the socket. */
+static int bind_path(struct sys *sys, struct handle *h,
+                     const struct address *a) {
+  assert(!h->made);
+  h->made = calloc(1, sizeof *h->made);
+  return h->made ? unix_path_bind(sys, h->fd, a, -1, h->made) : -ENOMEM;
+}
+
+/* bind_path(fd, address) -> the fd */
+static int l_bind_path(lua_State *L) {
+  struct lua_fd *o = check_open(L);
+  struct address a;
+  check_address(L, 2, ADDRESS_LISTEN, &a);
+  luaL_argcheck(L, address_is_path(&a), 2, "a path expected");
+  int r = bind_path(proactor_sys(o->p), o->handle, &a);
+  lua_settop(L, 2);
+  if (r >= 0) {
+    lua_settop(L, 1);
+    return 1;
+  }
+  char shown[ADDRESS_SHOWN_MAX];
+  address_describe(&a, shown);
+  const char *what = lua_pushfstring(L, "bind %s", shown);
+  if (r != -ENOTSOCK) return push_errno(L, what, r);
+  what = lua_pushfstring(L, "%s: the path exists and is not a socket", what);
+  return push_fail(L, what, "ENOTSOCK");
+}
+
 /* listener_of(fd, backlog) -> a listener, which has the descriptor now; a Unix
  * path stays behind it */
 static int l_listener_of(lua_State *L) {
@@ -290,8 +320,8 @@ void open_fd(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"pair", l_pair},     {"pipe", l_pipe}, {"socket", l_socket},
       {"listen", l_listen}, {"wrap", l_wrap}, {NULL, NULL}};
-  static const luaL_Reg others[] = {{"listener_of", l_listener_of},
-                                    {NULL, NULL}};
+  static const luaL_Reg others[] = {
+      {"listener_of", l_listener_of}, {"bind_path", l_bind_path}, {NULL, NULL}};
   make_class(L, FD_CLASS, methods, meta);
   lua_newtable(L);
   add_functions(L, functions);

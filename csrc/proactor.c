@@ -11,6 +11,7 @@
 #include "errname.h"
 #include "fault.h"
 #include "ledger.h"
+#include "unix_path.h"
 
 /* -- opening: choose a driver -- */
 
@@ -402,7 +403,7 @@ int handle_open(struct proactor *p, int fd, bool owned, struct handle **out) {
 }
 
 static void handle_free(struct handle *h) {
-  assert(!h->inflight && list_empty(&h->ops));
+  assert(!h->inflight && list_empty(&h->ops) && !h->made);
   link_unlink(&h->link);
   free(h);
 }
@@ -476,6 +477,9 @@ void handle_close(struct proactor *p, struct handle *h, op_sink *sink,
   p->ending++;
   h->on_closed = sink;
   h->closer = owner;
+  if (h->made) unix_path_remove(proactor_sys(p), h->made);
+  free(h->made);
+  h->made = NULL;
   handle_cancel(p, h);
   if (!h->inflight) handle_end(p, h);
 }

@@ -198,6 +198,77 @@ describe("the mode of a Unix listener", function()
   end)
 end)
 
+describe("a path that connect binds", function()
+  --- A client that is bound to the path, and the server's end.
+  local function bound(listener, path)
+    local conn, message, code = net.connect(listener:address(),
+      { bind = "unix:" .. path })
+    if not conn then return nil, message, code end
+    return conn, assert(listener:accept())
+  end
+
+  local function listening()
+    return assert(net.listen("unix:" .. helper.temp "server"))
+  end
+
+  it("names the client, and is removed when it is closed", function()
+    local listener <close> = listening()
+    local path = helper.temp "client"
+    for _, ends in ipairs { "close", "abort" } do
+      local conn, served = bound(listener, path)
+      assert.equal("unix:" .. path, conn:address())
+      assert.equal("unix:" .. path, served:peer())
+      assert.equal("socket", lfs.attributes(path, "mode"))
+      conn[ends](conn)
+      assert.is_nil(lfs.attributes(path))
+      served:close()
+    end
+  end)
+
+  it("is removed when nobody takes the connection", function()
+    local path = helper.temp "client"
+    local _, _, code = net.connect("unix:" .. helper.temp "nobody",
+      { bind = "unix:" .. path })
+    assert.equal("ENOENT", code)
+    assert.is_nil(lfs.attributes(path))
+  end)
+
+  it("is left alone when it is another file by then", function()
+    local listener <close> = listening()
+    local path = helper.temp "client"
+    local conn, served = bound(listener, path)
+    os.remove(path)
+    local other = assert(net.listen("unix:" .. path))
+    conn:close()
+    served:close()
+    assert.equal("socket", lfs.attributes(path, "mode"))
+    other:close()
+  end)
+
+  it("is replaced when nobody is bound to it, and only then", function()
+    local listener <close> = listening()
+    local path, file = helper.temp "client", helper.temp_file("file", "")
+    local stale = assert(proa.fd.socket("unix:" .. path))
+    assert(stale:bind("unix:" .. path))
+    local _, message, code = bound(listener, path)
+    assert.equal("EADDRINUSE", code)
+    assert.equal(("connect %s: bind unix:%s: address already in use"):format(
+      listener:address(), path), message)
+    stale:close()
+    local conn, served
+    helper.wait_until(function() -- the descriptor is closed in the background
+      conn, served = bound(listener, path)
+      return conn
+    end)
+    conn:close()
+    served:close()
+    _, message, code = bound(listener, file)
+    assert.equal("ENOTSOCK", code)
+    assert.matches("bind unix:.*the path exists and is not a socket", message)
+    assert.equal("file", lfs.attributes(file, "mode"))
+  end)
+end)
+
 describe("a Unix address", function()
   local function round_trip(address)
     local listener <close> = assert(net.listen(address))

@@ -62,12 +62,17 @@ function race:fail(address, message, code)
   self.due = 0 -- the next need not wait any more
 end
 
---- An fd object for that address, bound to the address `bind` if there is one.
+--- An fd object for that address, bound to the address `bind` if there is one. A
+-- path goes with it.
 function connect.socket(address, bind)
   local fd, message, code = core.fd.socket(address)
   if not fd or not bind then return fd, message, code end
   local ok
-  ok, message, code = fd:bind(bind, true)
+  if bind:find "^unix:[^@]" then
+    ok, message, code = core.bind_path(fd, bind)
+  else
+    ok, message, code = fd:bind(bind, true)
+  end
   if ok then return fd end
   fd:close()
   return nil, message, code

@@ -27,7 +27,8 @@ function net.connect(address, options) end
 ---@field timeout? number seconds for all of it; default: none
 ---@field stagger? number seconds between attempts; default 0.25
 ---@field bind? string address of this end, like "127.0.0.1:0"; no name. Addresses
----  of the other family are then tried in vain
+---  of the other family are then tried in vain. "unix:/path" is replaced when
+---  stale and removed at the end, as a listener's is
 
 --- Listen for streams. ":80" is every interface, IPv4 and IPv6; port 0 takes a
 --- free one; names must be resolved first. At a Unix path a socket that nobody
