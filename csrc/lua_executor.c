@@ -133,6 +133,18 @@ static bool settling(struct runtime *rt, const struct wait_class *class) {
   return proactor_now(p) < rt->settle_until;
 }
 
+/* As luaL_where(L, 1), but never a line of proa's own: where the script called
+ * that. */
+static void push_where(lua_State *L, const struct runtime *rt) {
+  lua_Debug ar;
+  bool own = lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) &&
+             traceback_is_own(rt, &ar);
+  if (own)
+    raise_push_where(L);
+  else
+    luaL_where(L, 1);
+}
+
 /* Turns until the root's wait has ended. An interrupt, a deadlock or an error
  * that is nobody's (memory) ends it and is raised from here; a second one
  * leaves at once. */
@@ -166,7 +178,7 @@ int executor_pump(lua_State *L, struct runtime *rt) {
     rt->run_group = NULL;
     rt->stopping = false;
     lua_settop(L, forced);
-    luaL_where(L, 1);
+    push_where(L, rt);
     lua_insert(L, -2);
     lua_concat(L, 2);
     return lua_error(L);

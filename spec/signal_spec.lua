@@ -77,6 +77,16 @@ describe("SIGINT", function()
     assert.match("interrupted!", output)
   end)
 
+  it("names the line of the script that waits inside of proa", function()
+    local output, status = program [[
+      local listener = assert(proa.net.listen "127.0.0.1:0")
+      proa.spawn(interrupt) -- it may end this task as well
+      listener:serve(function() end)
+    ]]
+    assert.equal(1, status, output)
+    assert.match("lua[^:\n]*: [^:\n]*program.lua:8: interrupted!\n", output)
+  end)
+
   it("leaves the runtime usable behind a pcall", function()
     local output, status = program [[
       local unwound = false
