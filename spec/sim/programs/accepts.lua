@@ -1,6 +1,7 @@
 --- accepts: clients come, one by one or all at once, while those who accept give
--- up, are cancelled, choose something else, or take one and leave. Every client that connected is served, once; where ops
--- may fail, it may instead be told that it failed.
+-- up, are cancelled, choose something else, or take one and leave. Every client
+-- that connected is served, once; where ops may fail, it may instead be told
+-- that it failed.
 -- SPDX-License-Identifier: MIT
 
 --- Not more than `most` seconds: any time, or a few turns.
@@ -177,7 +178,8 @@ local function open(rng, proa)
   doors = doors + 1
   local address = rng:pick { "127.0.0.1:0", "[::1]:0",
     "unix:@accepts" .. doors }
-  return proa.net.listen(address, { backlog = rng:pick { 1, 2, 1024, 1024, 1024 } })
+  local backlog = rng:pick { 1, 2, 1024, 1024, 1024 }
+  return proa.net.listen(address, { backlog = backlog })
 end
 
 --- As many who take one each, without a limit, as there are clients.
@@ -198,7 +200,8 @@ end
 -- those who wait without a limit.
 local function pass_by(rng, proa, listener, state)
   if state.late and rng:chance(2) then proa.sleep(nap(rng, 0.004)) end
-  local own = setmetatable({ tries = rng:pick { 1, 1, 1, 2, 3 } }, { __index = state })
+  local tries = rng:pick { 1, 1, 1, 2, 3 }
+  local own = setmetatable({ tries = tries }, { __index = state })
   local accept = rng:chance(2) and acceptors[rng(2, 3)] or rng:pick(acceptors)
   accept(rng, proa, listener, own)
 end
@@ -249,7 +252,8 @@ local function scene(rng, proa, sim)
   if not first and sim.errors then return end
   assert(first, message)
   local state = { served = {}, told = {}, errors = sim.errors,
-    doors = { first, second }, victims = {}, choosing = {}, shaken = { proa.future() },
+    doors = { first, second }, victims = {}, choosing = {},
+    shaken = { proa.future() },
     gong = rng:chance(2) and proa.future(), -- all clients come at once
     shaky = rng:chance(2), late = rng:chance(3) }
   local replies, names, clients, counts = {}, {}, {}, { 0, 0 }
