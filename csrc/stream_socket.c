@@ -22,6 +22,7 @@ struct socket {
   struct stream stream;
   struct handle *handle;   /* NULL once it is closing for good */
   struct op *recv;         /* armed, or NULL */
+  bool again;              /* bytes are wanted after all, when it has ended */
   bool starved;            /* no bytes since it found the pool empty */
   struct chunk *private;   /* what a one-shot recv fills: the pool was empty */
   struct op *send;         /* under way, or NULL */
@@ -148,14 +149,16 @@ static void recv_starved(struct socket *k) {
 }
 
 /* The kernel may end a multishot receive at any time (its queue overflowed):
- * armed again at once. After a cancel only while somebody waits. */
+ * armed again at once. After a cancel only where bytes are wanted again by now:
+ * somebody waits, or has made room meanwhile. */
 static void recv_ended(struct socket *k, int res) {
   struct stream *s = &k->stream;
   if (res == -ENOBUFS) {
     recv_starved(k);
   } else {
+    bool again = k->again || res > 0 || stream_awaited(s);
     if (res <= 0) note_end(k, res);
-    if (wants_more(k) && (res > 0 || stream_awaited(s))) arm(k);
+    if (wants_more(k) && again) arm(k);
   }
 }
 
@@ -189,6 +192,7 @@ static void arm(struct socket *k) {
     return;
   }
   struct op *op = recv_op(k, &op_recv_multi, recv_sink);
+  k->again = false;
   if (op)
     proactor_submit(k->stream.p, op);
   else
@@ -197,11 +201,13 @@ static void arm(struct socket *k) {
 
 static void socket_receive(struct stream *s) {
   struct socket *k = socket_of(s);
+  k->again = k->recv && k->recv->cancelled;
   if (!k->recv) arm(k);
 }
 
 static void socket_pause(struct stream *s) {
   struct socket *k = socket_of(s);
+  k->again = false;
   if (k->recv) proactor_cancel(s->p, k->recv);
 }
 

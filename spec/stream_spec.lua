@@ -104,6 +104,19 @@ local function reads(pair)
     writer:await()
   end)
 
+  it("receives on by itself when a full queue was taken", function(conn, peer)
+    local quota, rest = 256 * 1024, 100 * 1024
+    local writer = proa.spawn(function()
+      assert(peer:write(("x"):rep(quota + rest)))
+    end)
+    assert.equal(quota, #conn:read_exact(quota)) -- in the turn that stopped it
+    helper.wait_until(function()
+      return tostring(conn):find(rest .. " bytes unread", 1, true)
+    end)
+    assert.equal(rest, #conn:read_exact(rest))
+    writer:await()
+  end)
+
   it("limits a: code LIMIT, and nothing is consumed", function(conn, peer)
     say(peer, ("x"):rep(1000))
     local data, _, code = conn:read("a", 999)
