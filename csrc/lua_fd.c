@@ -208,6 +208,12 @@ static int l_listener_of(lua_State *L) {
   return r < 0 ? push_errno(L, "listen", r) : 1;
 }
 
+/* fd_option(fd, name[, value]): as option of streams */
+static int l_fd_option(lua_State *L) {
+  struct lua_fd *o = check_open(L);
+  return push_option(L, o->p, o->handle);
+}
+
 /* send_buffer(n): SO_SNDBUF, to see a send wait */
 static int l_send_buffer(lua_State *L) {
   struct lua_fd *o = check_open(L);
@@ -320,8 +326,10 @@ void open_fd(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"pair", l_pair},     {"pipe", l_pipe}, {"socket", l_socket},
       {"listen", l_listen}, {"wrap", l_wrap}, {NULL, NULL}};
-  static const luaL_Reg others[] = {
-      {"listener_of", l_listener_of}, {"bind_path", l_bind_path}, {NULL, NULL}};
+  static const luaL_Reg others[] = {{"listener_of", l_listener_of},
+                                    {"bind_path", l_bind_path},
+                                    {"fd_option", l_fd_option},
+                                    {NULL, NULL}};
   make_class(L, FD_CLASS, methods, meta);
   lua_newtable(L);
   add_functions(L, functions);

@@ -289,6 +289,12 @@ static int l_address(lua_State *L) {
   return push_handle_name(L, l->p, l->handle, false);
 }
 
+/* listener_option(listener, name[, value]): as option of streams */
+static int l_listener_option(lua_State *L) {
+  struct listener *l = check_open(L);
+  return push_option(L, l->p, l->handle);
+}
+
 /* close(): waiters get CLOSED, parked connections are for serve if it runs,
  * else closed and counted */
 static int l_close(lua_State *L) {
@@ -338,13 +344,11 @@ void open_listener(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"accept", l_accept}, {"address", l_address}, {"close", l_close},
       {"parked", l_parked}, {"closed", l_closed},   {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"serve_begin", l_serve_begin},
-                                       {"serve_end", l_serve_end},
-                                       {"serve_next", l_serve_next},
-                                       {"serve_wait", l_serve_wait},
-                                       {"serve_wake", l_serve_wake},
-                                       {"accept_once", l_accept_once},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"serve_begin", l_serve_begin},         {"serve_end", l_serve_end},
+      {"serve_next", l_serve_next},           {"serve_wait", l_serve_wait},
+      {"serve_wake", l_serve_wake},           {"accept_once", l_accept_once},
+      {"listener_option", l_listener_option}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", l_gc},
                                   {"__close", l_close},
                                   {"__tostring", l_tostring},

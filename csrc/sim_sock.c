@@ -343,7 +343,9 @@ static bool is_buffer(int level, int name) {
 
 /* The kernel keeps these as a bit, and says 1 whatever was set. */
 static bool is_flag(int level, int name) {
-  if (level == IPPROTO_TCP) return name == TCP_NODELAY || name == TCP_CORK;
+  if (level == IPPROTO_TCP)
+    return name == TCP_NODELAY || name == TCP_CORK ||
+           name == TCP_FASTOPEN_CONNECT;
   if (level == IPPROTO_IPV6) return name == IPV6_V6ONLY;
   return level == SOL_SOCKET && (name == SO_KEEPALIVE || name == SO_REUSEADDR ||
                                  name == SO_REUSEPORT || name == SO_BROADCAST);

@@ -96,6 +96,12 @@ function datagram.open(who, options, resolve)
   return nil, message, code
 end
 
+--- One of that address's family that is not bound yet.
+---@return proa.datagram|nil socket, string? message, string? code
+function datagram.unbound(address)
+  return core.datagram(address, 0, QUEUE)
+end
+
 --- Two connected ones.
 function datagram.pair()
   return core.datagram_pair(0, QUEUE)

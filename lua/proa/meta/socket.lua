@@ -169,7 +169,8 @@ function tcp.derive(methods) end
 
 --- Become a client of a stream of proa's.
 ---@param conn proa.stream
----@return proa.socket.tcp itself
+---@return proa.socket.tcp? itself nil: an option was refused, the stream is closed
+---@return string? message
 function tcp:attach(conn) end
 
 --- Become a client.
@@ -180,7 +181,7 @@ function tcp:attach(conn) end
 function tcp:connect(host, port) end
 
 --- Bind: to become a server with listen, or a client with connect. The options
---- reuseaddr and reuseport are to be set before.
+--- reuseaddr, reuseport and ipv6-v6only are to be set before.
 ---@param host string "*": every interface
 ---@param port integer|string
 ---@return 1? done
@@ -252,9 +253,12 @@ function tcp:settimeout(value, mode) end
 ---@return number total -1: none
 function tcp:gettimeout() end
 
+--- Set an option. Before there is a socket it is kept for it, and what the kernel
+--- refuses is told by bind or connect.
 ---@param name string as LuaSocket calls it: "tcp-nodelay", "keepalive" ...
 ---@param value any
----@return 1
+---@return 1? done
+---@return string? message
 function tcp:setoption(name, value) end
 
 ---@param name string
@@ -319,14 +323,7 @@ function udp.new(family, class) end
 ---@return table class
 function udp.derive(methods) end
 
---- Make what it works with.
----@param bind? string address
----@return proa.datagram? socket
----@return string? message
----@return string? code
-function udp:make(bind) end
-
---- The same, when it is first needed.
+--- What it works with, made and bound when it is first needed.
 ---@param bind? string address
 ---@return proa.datagram? socket
 ---@return string? message
@@ -394,6 +391,7 @@ function udp:settimeout(value, mode) end
 function udp:gettimeout() end
 
 --- Those that are needed before it is bound (reuseaddr ...) are to be set before.
+--- Before there is a socket they are kept for it; joining a group makes one.
 ---@param name string "ip-add-membership" and its kin as well
 ---@param value any of a membership { multiaddr =, interface = }
 ---@return 1? done

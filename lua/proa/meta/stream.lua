@@ -210,9 +210,10 @@ function stream:credentials() end
 
 --- The value of a socket option, or set it. Names are the kernel's in lower
 --- case: nodelay (on by default), cork, quickack, keepalive, reuseaddr,
---- reuseport, broadcast, v6only, multicast_loop are booleans; keepidle,
---- keepintvl, user_timeout are seconds; keepcnt, maxseg, rcvbuf, sndbuf,
---- priority, mark, ttl, tos, multicast_ttl integers; congestion a string;
+--- reuseport, broadcast, v6only, multicast_loop, fastopen_connect are booleans;
+--- keepidle, keepintvl, user_timeout, defer_accept are seconds; keepcnt, maxseg,
+--- rcvbuf, sndbuf, priority, mark, ttl, tos, multicast_ttl, fastopen (a length)
+--- integers; congestion a string;
 --- multicast_if the name of an interface, and can only be set; type, domain and
 --- error can only be read. An unknown name raises.
 ---@param name string

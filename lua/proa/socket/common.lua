@@ -110,8 +110,9 @@ local names = {
   ["ip-multicast-if"] = "multicast_if",
   ["ipv6-multicast-loop"] = "multicast_loop",
   ["ipv6-multicast-hops"] = "multicast_ttl", ["ipv6-unicast-hops"] = "ttl",
-  ["tcp-defer-accept"] = false, ["tcp-fastopen"] = false,
-  ["tcp-fastopen-connect"] = false, linger = false, error = "error",
+  ["tcp-defer-accept"] = "defer_accept", ["tcp-fastopen"] = "fastopen",
+  ["tcp-fastopen-connect"] = "fastopen_connect", linger = false,
+  error = "error",
 }
 
 --- Those of groups: the verb for what they do.
@@ -122,11 +123,11 @@ common.memberships = {
 
 --- The name that proa has for an option; false: it has none, and need not.
 -- Raises for what LuaSocket does not know either.
-function common.option(name)
+function common.option(name, to_set, level)
   local ours = names[name]
-  if ours == nil then
+  if ours == nil or (to_set and ours == "error") then
     error(("bad argument #1 (unsupported option `%s')"):format(tostring(name)),
-      3)
+      level or 3)
   end
   return ours
 end

@@ -10,9 +10,9 @@ local net = require "proa.net"
 local dial = {}
 
 --- Begin; a name is waited for all the same. `bound`: a socket to use, which is
--- closed when this fails.
+-- closed when this fails; of another, prepare(fd) sets the options.
 ---@return proa.socket.dial|nil, string? text
-function dial.begin(host, port, family, bound)
+function dial.begin(host, port, family, bound, prepare)
   local _ <close> = core.defer(function() if bound then bound:close() end end)
   local list, message, code = net.resolve(host == "*" and "127.0.0.1" or host,
     port, { family = family })
@@ -20,6 +20,10 @@ function dial.begin(host, port, family, bound)
   local fd = bound
   if not fd then fd, message, code = core.fd.socket(list[1]) end
   if not fd then return common.failure(message, code) end
+  local ready = bound ~= nil
+  bound = fd
+  if not ready then ready, message, code = prepare(fd) end
+  if not ready then return common.failure(message, code) end
   bound = nil
   return { fd = fd, future = core.op.connect(fd, list[1]) }
 end

@@ -38,9 +38,30 @@ end
 
 -- -- options --
 
-local function apply(self, name, value)
-  local ours = common.option(name)
-  if ours and self.conn then self.conn:option(ours, value) end
+-- Before it is bound or connects, or never.
+local early = { reuseaddr = true, reuseport = true, v6only = true,
+  fastopen_connect = true }
+
+-- A connection has no use for them.
+local of_servers = { fastopen = true, defer_accept = true }
+
+--- Get or set an option of what there is; nil alone: there is nothing yet.
+local function access(self, ours, ...)
+  if self.conn then return self.conn:option(ours, ...) end
+  if self.listener then return core.listener_option(self.listener, ours, ...) end
+  if self.bound then return core.fd_option(self.bound, ours, ...) end
+end
+
+--- Set on a new socket what was asked for.
+local function prepare(self, fd)
+  for _, option in ipairs(self.options) do
+    local ours = common.option(option[1])
+    if ours then
+      local ok, message, code = core.fd_option(fd, ours, option[2])
+      if not ok then return nil, message, code end
+    end
+  end
+  return true
 end
 
 --- The value of an option that was set, or false.
@@ -51,32 +72,55 @@ local function option_of(self, name)
   return false
 end
 
---- Before there is a connection they are kept for it.
+--- Before there is a socket they are kept for it, and what the kernel refuses is
+-- told by bind or connect.
 function tcp:setoption(name, value)
-  common.option(name)
+  local ours = common.option(name, true)
   if value == nil then value = true end
+  if ours == "fastopen_connect" and type(value) == "number" then
+    value = value ~= 0 -- a flag, of which LuaSocket makes a number
+  end
+  if ours then
+    local ok, message, code = access(self, ours, value)
+    if not ok and message then return common.failure(message, code) end
+  end
   self.options[#self.options + 1] = { name, value }
-  apply(self, name, value)
   return 1
 end
 
 function tcp:getoption(name)
   local ours = common.option(name)
-  if ours and self.conn then
-    local value, message, code = self.conn:option(ours)
-    if value == nil and message then return common.failure(message, code) end
-    return value
+  if ours then
+    local value, message, code = access(self, ours)
+    if value ~= nil then return value end
+    if message then return common.failure(message, code) end
   end
   return option_of(self, name)
 end
 
 -- -- becoming a client --
 
---- From now on it is a client of this stream.
+--- From now on it is a client of this stream, which is closed when an option
+-- can't be had.
 function tcp:attach(conn)
+  for _, option in ipairs(self.options) do
+    local ours = common.option(option[1])
+    if ours and not early[ours] and not of_servers[ours] then
+      local ok, message, code = conn:option(ours, option[2])
+      if not ok then
+        conn:close()
+        return common.failure(message, code)
+      end
+    end
+  end
   self.conn, self.kind = conn, "client"
-  for _, option in ipairs(self.options) do apply(self, option[1], option[2]) end
   return self
+end
+
+local function become(self, conn)
+  local ok, text = self:attach(conn)
+  if not ok then return nil, text end
+  return 1
 end
 
 local function addresses(self, host, port)
@@ -92,8 +136,7 @@ local function finish(self)
   if text == "timeout" then return nil, text end
   self.dialing = nil
   if not conn then return nil, text end
-  self:attach(conn)
-  return 1
+  return become(self, conn)
 end
 
 --- For who is about to use the connection: is it still on its way?
@@ -106,8 +149,11 @@ end
 local function begin(self, host, port)
   local text
   local bound, limit, waited = self.bound, common.limit(self), false
+  local family = self.family or option_of(self, "ipv6-v6only") and "inet6" or nil
   self.bound = nil
-  self.dialing, text = dial.begin(host, port, self.family, bound)
+  self.dialing, text = dial.begin(host, port, family, bound, function(fd)
+    return prepare(self, fd)
+  end)
   if not self.dialing then return nil, text end
   local _ <close> = core.defer(function()
     if waited or not self.dialing then return end
@@ -128,15 +174,17 @@ function tcp:connect(host, port)
   if self.conn then return nil, "already connected" end
   if self.listener then return nil, "operation not supported" end
   if self.dialing then return finish(self) end
-  if self.bound or common.limit(self) == 0 then return begin(self, host, port) end
+  if self.bound or common.limit(self) == 0 or option_of(self, "ipv6-v6only")
+    or option_of(self, "tcp-fastopen-connect") then
+    return begin(self, host, port)
+  end
   local to, message, code = addresses(self, host, port)
   local conn
   if to then
     conn, message, code = net.connect(to, { timeout = common.limit(self) })
   end
   if not conn then return common.failure(message, code) end
-  self:attach(conn)
-  return 1
+  return become(self, conn)
 end
 
 -- -- serving --
@@ -153,10 +201,8 @@ end
 function tcp:bind_to(address)
   local fd, message, code = core.fd.socket(address)
   local ok
-  if fd then
-    ok, message, code = fd:bind(address, option_of(self, "reuseaddr"),
-      option_of(self, "reuseport"))
-  end
+  if fd then ok, message, code = prepare(self, fd) end
+  if ok then ok, message, code = fd:bind(address) end
   if ok then
     self.bound = fd
     return 1

@@ -4,6 +4,7 @@
 
 local common = require "proa.socket.common"
 local core = require "proa.core"
+local datagram = require "proa.datagram"
 local net = require "proa.net"
 
 local udp = {}
@@ -32,32 +33,54 @@ function udp.new(family, class)
   return setmetatable({ family = family, options = {} }, class or meta)
 end
 
-local any = { inet = "0.0.0.0:0", inet6 = "[::]:0" }
+local any = { inet = "0.0.0.0:0", inet6 = "[::]:0", unix = "unix:" }
 
--- these have to be there before it is bound
-local early = { reuseaddr = true, reuseport = true, v6only = true }
-
---- What proa makes a socket with; `bind`: its address, or none in particular.
-function udp:make(bind)
-  local options = { bind = bind or any[self.family or "inet"] }
-  for _, option in ipairs(self.options) do
-    if early[option[1]] then options[option[1]] = option[2] end
-  end
-  return net.udp(options)
-end
-
---- The socket, made when it is first needed. `bind`: its address.
-local function open(self, bind)
-  if self.closed then return nil, "closed" end
-  if self.socket then return self.socket end
-  local socket, message, code = self:make(bind)
+--- The socket with its options, of which the kernel needs some before it binds.
+-- `bind`: the address that it will have.
+local function make(self, bind)
+  local socket, message, code = datagram.unbound(bind
+    or any[self.family or "inet"])
   if not socket then return common.failure(message, code) end
+  for _, option in ipairs(self.options) do
+    local ok
+    ok, message, code = socket:option(option[1], option[2])
+    if not ok then
+      socket:close()
+      return common.failure(message, code)
+    end
+  end
   self.socket = socket
   self.family = self.family or bind and bind:byte() == 91 and "inet6" or "inet"
-  for _, option in ipairs(self.options) do
-    if not early[option[1]] then socket:option(option[1], option[2]) end
-  end
   return socket
+end
+
+--- The socket, made when it is first needed, for an option or a group not bound
+-- yet.
+local function open_unbound(self)
+  if self.closed then return nil, "closed" end
+  if self.socket then return self.socket end
+  return make(self)
+end
+
+--- The socket, bound when it is first needed: to that address, or to none in
+-- particular.
+local function open(self, bind)
+  if self.closed then return nil, "closed" end
+  if self.bound then return self.socket end
+  local had, text = self.socket, nil
+  local socket = had
+  if not had then socket, text = make(self, bind) end
+  if not socket then return nil, text end
+  local ok, message, code = socket:bind(bind or any[self.family])
+  if ok then
+    self.bound = true
+    return socket
+  end
+  if not had then
+    socket:close()
+    self.socket = nil
+  end
+  return common.failure(message, code)
 end
 udp.open = open
 
@@ -80,7 +103,7 @@ function udp:setsockname(host, port)
   common.check_host(host, port, "setsockname")
   local address, text = resolve(self, host, port)
   if not address then return nil, text end
-  if self.socket then return nil, "invalid argument" end
+  if self.bound then return nil, "invalid argument" end
   local socket
   socket, text = open(self, address)
   if not socket then return nil, text end
@@ -169,12 +192,27 @@ end
 
 --- Join a group, or leave it: { multiaddr =, interface = }.
 local function membership(self, verb, value)
-  local socket, text = open(self)
+  if not self.family and value.multiaddr:find(":", 1, true) then
+    self.family = "inet6"
+  end
+  local socket, text = open_unbound(self)
   if not socket then return nil, text end
   local ok, message, code = socket[verb](socket, value.multiaddr,
     interface(value.interface))
   if not ok then return common.failure(message, code) end
   return 1
+end
+
+--- The name that proa has for it. Raises for those of streams, too, which the
+-- kernel would refuse or take for nothing.
+local function option_of(name, to_set)
+  local ours = common.option(name, to_set, 4)
+  local of_streams = type(name) == "string" and name:find "^tcp%-"
+    or name == "keepalive" or name == "linger"
+  if of_streams then
+    error(("bad argument #1 (unsupported option `%s')"):format(name), 3)
+  end
+  return ours
 end
 
 function udp:setoption(name, value)
@@ -184,10 +222,10 @@ function udp:setoption(name, value)
     error("bad argument #2 to 'setoption' (a table with multiaddr expected)", 2)
   end
   if verb then return membership(self, verb, value) end
-  local ours = common.option(name)
+  local ours = option_of(name, true)
   if value == nil then value = true end
   if ours == "multicast_if" then value = interface(value) end
-  if not ours or value == nil then return 1 end
+  if value == nil then return 1 end -- multicast leaves as the kernel thinks
   if self.socket then
     local ok, message, code = self.socket:option(ours, value)
     if not ok then return common.failure(message, code) end
@@ -197,10 +235,12 @@ function udp:setoption(name, value)
 end
 
 function udp:getoption(name)
-  local ours = common.option(name)
-  local socket, text = open(self)
+  local ours = option_of(name)
+  local socket, text = open_unbound(self)
   if not socket then return nil, text end
-  return ours and socket:option(ours) or false
+  local found, message, code = socket:option(ours)
+  if found == nil then return common.failure(message, code) end
+  return found
 end
 
 function udp:getfamily()
@@ -221,11 +261,12 @@ end
 function udp:close()
   if self.socket then self.socket:close() end
   self.socket, self.held, self.closed, self.connected = nil, nil, true, false
+  self.bound = false
   return 1
 end
 
 function udp:getfd()
-  local socket = open(self)
+  local socket = open_unbound(self)
   return socket and core.fileno(socket) or -1
 end
 

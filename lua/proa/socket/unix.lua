@@ -67,7 +67,9 @@ function stream:connect(path)
       { timeout = limit ~= 0 and limit or nil }) -- it is there or not
   end
   if not conn then return common.failure(message, code) end
-  self:attach(conn)
+  local ok
+  ok, text = self:attach(conn)
+  if not ok then return nil, text end
   return 1
 end
 
@@ -89,14 +91,10 @@ stream.setsockname, stream.setpeername = stream.bind, stream.connect
 local dgram = { class = "unixdgram" }
 local dgram_meta = udp.derive(dgram)
 
-function dgram:make(bind) -- luacheck: no self
-  return net.datagram { bind = bind or "unix:" }
-end
-
 function dgram:bind(path)
   local address, text = address_of(path, "bind")
   if not address then return nil, text end
-  if self.socket then return nil, "invalid argument" end
+  if self.bound then return nil, "invalid argument" end
   local socket
   socket, text = self:open(address)
   if not socket then return nil, text end
