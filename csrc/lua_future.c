@@ -163,7 +163,10 @@ int future_push_results(lua_State *L, int idx) {
     return push_fail(L, "the future was cancelled", "CANCELLED");
   lua_getiuservalue(L, idx, 1);
   if (f->state == FUTURE_FAILED) return lua_error(L);
-  if (lua_isnil(L, -1)) return 0; /* set to nothing */
+  if (lua_isnil(L, -1)) { /* set to nothing */
+    lua_pop(L, 1);
+    return 0;
+  }
   lua_getfield(L, -1, "n");
   int n = (int)lua_tointeger(L, -1), values = lua_gettop(L) - 1;
   lua_pop(L, 1);
