@@ -212,8 +212,11 @@ local function start_redis()
   local path = directory .. "/socket"
   local server = assert(proa.process.spawn { "redis-server", "--port", "0",
     "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir",
-    directory, stdout = "null", stderr = "null" })
+    directory, stdout = "null", stderr = "null",
+    -- AddressSanitizer is for proa: it ends this program, of another allocator
+    env = { LD_PRELOAD = false } })
   helper.wait_until(function()
+    assert(not server:wait(0), "redis-server does not start")
     local conn = proa.net.connect("unix:" .. path)
     if conn then conn:close() end
     return conn ~= nil

@@ -8,18 +8,23 @@
 
 local helper = require "spec.helper"
 
+-- AddressSanitizer is for proa: compilers and servers end without freeing.
+local function shell(command, limit)
+  return helper.shell("unset LD_PRELOAD\n" .. command, limit)
+end
+
 --- Build spec/foreign/<name>.c: the library's path; or nil, why not.
 local function build(name, package)
   if helper.driver == "sim" then
     return nil, "the simulation has no descriptor for others"
   end
-  local flags, status = helper.shell(
+  local flags, status = shell(
     ("pkg-config --cflags --libs %s && pkg-config --cflags lua5.4"):format(
       package))
   if status ~= 0 then return nil, package .. " is not installed" end
   local path = helper.temp(name .. ".so")
   local output
-  output, status = helper.shell(
+  output, status = shell(
     ("cc -std=c11 -D_GNU_SOURCE -fPIC -shared spec/foreign/%s.c -o %s %s")
       :format(name, path, flags:gsub("\n", " ")))
   if status ~= 0 then return nil, "it cannot be built: " .. output end
@@ -119,16 +124,16 @@ local stop = [[
 
 --- Its directory, as long as the second value is not closed; or nil, why not.
 local function start_postgres()
-  local _, status = helper.shell "ls -d /usr/lib/postgresql/*/bin/initdb"
+  local _, status = shell "ls -d /usr/lib/postgresql/*/bin/initdb"
   if status ~= 0 then return nil, "postgresql is not installed" end
   local output
-  output, status = helper.shell(start, 120)
+  output, status = shell(start, 120)
   local dir = output:match "(/tmp/proa_pq%.%w+)\n$"
   if status ~= 0 or not dir then
     return nil, "postgresql does not start: " .. output
   end
   return dir, setmetatable({}, { __close = function()
-    helper.shell(stop:format(dir), 60)
+    shell(stop:format(dir), 60)
   end })
 end
 
