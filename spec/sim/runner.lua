@@ -21,7 +21,9 @@
 -- TRACE=1. sim.leave = true, set by the program, means that it left things
 -- open on purpose: the state is then closed around them. A program that
 -- tolerates failing ops returns { run = function, errors = true } instead; in
--- some of its worlds, told by sim.errors, any op may then meet any error.
+-- some of its worlds, told by sim.errors, any op may then meet any error. With
+-- world = { socket_buffer = list, buffer_size = list, memory = list } its worlds
+-- are rolled from these; memory (of all queues, false: much) is else never short.
 -- Keep one below two milliseconds, its virtual time below some minutes, and
 -- let nothing depend on the order of pairs() or on addresses.
 -- SPDX-License-Identifier: MIT
@@ -65,12 +67,13 @@ local function drain()
 end
 
 --- The world that the program meets.
-local function roll(rng, tolerant)
+local function roll(rng, tolerant, own)
   local chaos = rng:pick { 0, 1, 1, 1, 2, 4, 8 }
   local knobs = {
     chaos = chaos, alone = true, files = true,
     delay = rng:pick { 0, 0.00002, 0.0002, 0.0002, 0.002, 0.05 },
-    socket_buffer = rng:pick { 256, 1024, 4096, 65536, 65536 },
+    socket_buffer = rng:pick(own.socket_buffer
+      or { 256, 1024, 4096, 65536, 65536 }),
     completions = rng:pick { 1, 2, 3, 8, 1024, 1024 },
     submissions = rng:pick { 1, 2, 4, 64, 1024, 1024 },
   }
@@ -81,7 +84,8 @@ local function roll(rng, tolerant)
   if tolerant and rng:chance(3) then knobs.errors = rng:pick { 5, 20, 100 } end
   proa.setup { driver = "sim", seed = rng(1, 1 << 40),
     buffers = rng:pick { 1, 2, 4, 16, 64 },
-    buffer_size = rng:pick { 16, 100, 1024, 4096, 16384 } }
+    buffer_size = rng:pick(own.buffer_size or { 16, 100, 1024, 4096, 16384 }),
+    memory = rng:pick(own.memory or { false }) or nil }
   core.sim.knobs(knobs)
   return knobs.errors ~= nil
 end
@@ -114,7 +118,7 @@ return function(seed, names, only, trace, tell)
   tell(name)
   local program = require("spec.sim.programs." .. name)
   if type(program) == "function" then program = { run = program } end
-  local errors = roll(rng, program.errors)
+  local errors = roll(rng, program.errors, program.world or {})
   check_sleeps()
   if trace then core.sim.knobs { trace = true } end
   local sim = { kit = kit, seed = seed, errors = errors }
