@@ -264,14 +264,31 @@ function helper.wait_until(condition)
   while not condition() do proa.sleep(0) end
 end
 
+--- core.op, where each await goes through `call(await, verb, ...)`.
+local function ops_through(call)
+  local function submit(verb, ...)
+    local future, args = core.op[verb](...), table.pack(...)
+    local function await() return future:await() end
+    return setmetatable({ await = function()
+      return call(await, verb, table.unpack(args, 1, args.n))
+    end }, { __index = function(_, name)
+      return function(_, ...) return future[name](future, ...) end
+    end })
+  end
+  return setmetatable({}, { __index = function(_, verb)
+    return function(...) return submit(verb, ...) end
+  end })
+end
+
 --- A module of proa's, loaded once more for this test alone, whose operations go
--- through `call(real, verb, ...)`.
+-- through `call(real, verb, ...)`, also those of core.op that it kept when it was
+-- loaded.
 function helper.anew(name, call)
-  local real, kept = core.call, package.loaded[name]
-  core.call = function(...) return call(real, ...) end
+  local real, op, kept = core.call, core.op, package.loaded[name]
+  core.call, core.op = function(...) return call(real, ...) end, ops_through(call)
   package.loaded[name] = nil
   local fresh = require(name)
-  core.call, package.loaded[name] = real, kept
+  core.call, core.op, package.loaded[name] = real, op, kept
   return fresh
 end
 

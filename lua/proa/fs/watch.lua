@@ -7,7 +7,7 @@ local args = require "proa.fs.args"
 local core = require "proa.core"
 local misuse = require "proa.misuse"
 
-local call = core.call
+local call, op = core.call, core.op
 
 --- Bits of inotify(7), and what they are called here.
 local CHANGED, ATTRIBUTES, WRITTEN = 0x2, 0x4, 0x8
@@ -176,7 +176,7 @@ end
 function methods:add(path)
   args.path("add", path)
   if not self.fd then return closed() end
-  local adding = core.op.watch_add(self.fd, path, MASK)
+  local adding = op.watch_add(self.fd, path, MASK)
   local answered = false
   self.adds = self.adds + 1
   local _ <close> = setmetatable({}, { __close = function()
