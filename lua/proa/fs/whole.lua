@@ -133,9 +133,11 @@ end
 --- Nothing of the old content is touched before it is known that the new one
 -- can be read, and is another file.
 local function copy_open(from, to, options)
-  local source = from:stat()
-  local stat, message, code = to:stat()
-  if not source or not stat then return nil, message, code end
+  local source, message, code = from:stat()
+  if not source then return nil, message, code end
+  local stat
+  stat, message, code = to:stat()
+  if not stat then return nil, message, code end
   if same_file(source, stat) then
     return nil, "they are the same file", "EINVAL"
   end
