@@ -85,6 +85,13 @@ static int accept_failed(lua_State *L, int err) {
   return push_errno(L, "accept", err);
 }
 
+/* There is no memory for its stream: the next one in the queue may have some. */
+static int put_back(lua_State *L, struct listener *l, int fd, int r) {
+  listener_untake(l, fd);
+  listener_pass_on(l);
+  return accept_failed(L, r);
+}
+
 /* A parked connection becomes a stream; if that fails it is parked again, or
  * still. The object comes first, and while it is made a finaliser may close the
  * listener. */
@@ -99,16 +106,11 @@ static int accept_parked(lua_State *L, struct lua_listener *o,
   if (fd < 0) return accept_failed(L, fd);
   struct handle *h;
   int r = handle_open(l->p, fd, true, &h);
-  if (r < 0) {
-    listener_untake(l, fd);
-    return accept_failed(L, r);
-  }
+  if (r < 0) return put_back(L, l, fd, r);
   h->owned = false; /* so that a failure leaves the descriptor */
   r = stream_object_open(stream, l->p, h);
   h->owned = r >= 0;
-  if (r >= 0) return 1;
-  listener_untake(l, fd);
-  return accept_failed(L, r);
+  return r >= 0 ? 1 : put_back(L, l, fd, r);
 }
 
 /* The stack: 1 the listener, 2 the absolute limit in ns or nil, 3 whether to
