@@ -85,7 +85,8 @@ static int accept_failed(lua_State *L, int err) {
   return push_errno(L, "accept", err);
 }
 
-/* There is no memory for its stream: the next one in the queue may have some. */
+/* There is no memory for its stream: the next one in the queue may have some.
+ */
 static int put_back(lua_State *L, struct listener *l, int fd, int r) {
   listener_untake(l, fd);
   listener_pass_on(l);
