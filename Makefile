@@ -41,6 +41,7 @@ BUILD = $(strip $(if $(call yes,$(SANITIZE)),build/asan,$(if \
 WERROR ?= $(if $(call yes,$(CI)),1)
 
 WARNINGS = -Wall -Wextra -Wpedantic $(if $(call yes,$(WERROR)),-Werror)
+# -fno-plt: the core calls Lua's functions all the time, straight
 OPTIMIZE = $(if $(call yes,$(DEBUG)),-O1 -g -DPROA_DEBUG,-O2 -g -fno-plt)
 SANITIZERS = $(if $(call yes,$(SANITIZE)),-fsanitize=address$(comma)undefined \
   -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \

@@ -73,7 +73,7 @@ static int read_at_k(lua_State *L, int status, lua_KContext ctx) {
   struct lua_stream *o = lua_touserdata(L, 1);
   if (op_await_end(L, op) == WAIT_TIMEOUT) return push_late(L, "read_at");
   int n = op->res < 0 ? push_failed(L, o, op, "read_at") : push_string(L, op);
-  op_await_free(L, op);
+  op_await_free(op);
   return n;
 }
 
@@ -126,7 +126,7 @@ static int read_into_at_k(lua_State *L, int status, lua_KContext ctx) {
     lua_pushnil(L);
   else
     lua_pushinteger(L, op->res);
-  op_await_free(L, op);
+  op_await_free(op);
   return n;
 }
 
@@ -176,7 +176,7 @@ static int write_at_k(lua_State *L, int status, lua_KContext ctx) {
   if (op_await_end(L, op) == WAIT_TIMEOUT) return push_late(L, "write_at");
   bool all = op->res >= 0 && (size_t)op->res == op->io.len;
   int n = all ? 1 : push_short(L, o, op);
-  op_await_free(L, op);
+  op_await_free(op);
   if (all) lua_pushvalue(L, 1);
   return n;
 }

@@ -89,10 +89,9 @@ enum wait_end op_await_end(lua_State *L, struct op *op) {
   return end;
 }
 
-void op_await_free(lua_State *L, struct op *op) {
+void op_await_free(struct op *op) {
   struct runtime *rt = op->owner;
   assert(rt->unmade == op);
-  (void)L;
   op_await_drop(rt);
 }
 

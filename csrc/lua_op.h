@@ -20,7 +20,7 @@ int op_await(lua_State *L, struct task *t, struct op *op, uint64_t until_ns,
  * give to op_await_free, as soon as the values are made. WAIT_TIMEOUT: it is
  * gone. Raises a cancellation. */
 enum wait_end op_await_end(lua_State *L, struct op *op);
-void op_await_free(lua_State *L, struct op *op);
+void op_await_free(struct op *op);
 /* Once no task runs: free one whose values could not be made, for lack of
  * memory. */
 void op_await_drop(struct runtime *rt);

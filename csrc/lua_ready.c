@@ -25,7 +25,7 @@ static int ready_k(lua_State *L, int status, lua_KContext ctx) {
     return push_fail(L, "wait: timed out", "TIMEOUT");
   int32_t res = op->res;
   bool closed = op->closed;
-  op_await_free(L, op);
+  op_await_free(op);
   if (closed) return push_fail(L, "wait: the fd was closed", "CLOSED");
   return res < 0 ? push_errno(L, "wait", res) : push_ready(L, res);
 }

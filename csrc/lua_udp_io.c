@@ -362,7 +362,7 @@ static int send_k(lua_State *L, int status, lua_KContext ctx) {
   int32_t res = op->res;
   bool closed = op->closed;
   if (res >= 0) rt_get(L)->proactor.stats.bytes_out += (uint64_t)res;
-  op_await_free(L, op);
+  op_await_free(op);
   if (res < 0) return push_send_error(L, res, closed, 3);
   lua_pushinteger(L, res);
   return 1;

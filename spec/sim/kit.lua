@@ -266,4 +266,16 @@ function kit.read(dice, conn, sent)
   return false
 end
 
+--- Wait until all of these tasks have ended; an error about `what` when nothing
+-- moves them any more.
+function kit.await_all(tasks, what)
+  local ok, message, code = proa.timeout(1e6, function()
+    for _, t in ipairs(tasks) do t:await() end
+    return true
+  end)
+  if not ok then
+    error(("the %s came to no end: %s %s"):format(what, message, code), 0)
+  end
+end
+
 return kit

@@ -130,13 +130,7 @@ local function run(rng, proa, sim)
   for i = 1, rng:pick { 1, 1, 2, 3 } do
     tasks[i] = proa.spawn(rng:chance(3) and leave_rest or flood, rng, proa, sim)
   end
-  local ok, message, code = proa.timeout(1e6, function()
-    for _, t in ipairs(tasks) do t:await() end
-    return true
-  end)
-  if not ok then
-    error(("the floods came to no end: %s %s"):format(message, code), 0)
-  end
+  sim.kit.await_all(tasks, "floods")
 end
 
 return { run = run, world = world }

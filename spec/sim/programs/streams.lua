@@ -107,13 +107,7 @@ local function run(rng, proa, sim)
     end)
     ::next::
   end
-  local ok, message, code = proa.timeout(1e6, function()
-    for _, t in ipairs(tasks) do t:await() end
-    return true
-  end)
-  if not ok then
-    error(("the streams came to no end: %s %s"):format(message, code), 0)
-  end
+  sim.kit.await_all(tasks, "streams")
 end
 
 return { run = run, errors = true }
